@@ -1,0 +1,118 @@
+package pdns
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Version describes one published state of a zone. Order between two
+// versions of a zone is by the Version number alone, never by serial: a
+// restored backup or a re-created zone may carry a lower serial and must
+// still get through.
+type Version struct {
+	// Zone is the canonical zone name, see [CanonicalZone].
+	Zone string `json:"zone"`
+	// Version grows with every publication; in microseconds since the Unix
+	// epoch or one more than the last, see [NextVersion].
+	Version int64 `json:"version"`
+	// Serial is the SOA serial of the content as AXFR showed it, so the
+	// edited serial where SOA-EDIT is set. Zero in a tombstone.
+	Serial uint32 `json:"serial"`
+	// Digest is the hex SHA-384 of the content, see [Digest]. Empty in a tombstone.
+	Digest string `json:"digest,omitempty"`
+	// Records is the number of records, the SOA counted once.
+	Records int `json:"records"`
+	// Publisher is the ID of the primary that published it.
+	Publisher string `json:"publisher"`
+	// Time is when it was published, by the publisher's clock.
+	Time time.Time `json:"time"`
+	// Deleted marks a tombstone: the zone is gone from the primary.
+	Deleted bool `json:"deleted,omitempty"`
+	// Signed says that the content carries RRSIG records.
+	Signed bool `json:"signed,omitempty"`
+	// Size is the length of the compressed content in bytes.
+	Size int64 `json:"size,omitempty"`
+	// Object names the object that holds the content where it is too large
+	// to ride in the entry itself.
+	Object string `json:"object,omitempty"`
+}
+
+// Supersedes reports whether v is newer than the version number applied.
+func (v Version) Supersedes(applied int64) bool { return v.Version > applied }
+
+// SameContent reports whether a and b say the same about the zone: both
+// gone, or the same serial and digest.
+func (v Version) SameContent(b Version) bool {
+	return v.Deleted == b.Deleted && v.Serial == b.Serial && v.Digest == b.Digest
+}
+
+// NextVersion returns the number of the version that follows last: the
+// larger of last+1 and now in microseconds, so that a lost or restored bucket
+// continues above what was served before.
+func NextVersion(last int64, now time.Time) int64 {
+	return max(last+1, now.UnixMicro())
+}
+
+// Secondary is one entry of the roster, the list of secondaries that every
+// zone must reach. It is written at a secondary's first registration and
+// removed only by an operator.
+type Secondary struct {
+	// ID is the host's ID; its task queue is named after it.
+	ID string `json:"id"`
+	// DNSAddress is the host:port at which the public, and our checks from
+	// outside, ask this secondary.
+	DNSAddress string `json:"dns_address"`
+	// JoinedAt is when it was first registered.
+	JoinedAt time.Time `json:"joined_at"`
+	// Paused secondaries get nothing until they are resumed.
+	Paused bool `json:"paused,omitempty"`
+}
+
+// ChangeKind says what a change did to a zone, as far as the sender knows. It
+// picks the event's subject and is a hint only: what is done follows from
+// the primary's state.
+type ChangeKind string
+
+// The kinds of change, one a NATS subject.
+const (
+	ChangeAdd    ChangeKind = "add"
+	ChangeModify ChangeKind = "modified"
+	ChangeDelete ChangeKind = "delete"
+)
+
+// Event is the JSON body of a zone event. Only Zone is required, so that
+// other programs can publish events too.
+type Event struct {
+	Zone      string    `json:"zone"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	ChangeID  string    `json:"change_id,omitempty"`
+	// Primary is the ID of the primary whose PowerDNS took the change.
+	Primary string `json:"primary,omitempty"`
+	// RRsets names the changed RRsets where known. A hint, never trusted.
+	RRsets []RRsetName `json:"rrsets,omitempty"`
+}
+
+// RRsetName names one RRset.
+type RRsetName struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// ParseEvent decodes an event and makes its zone name canonical. The error
+// says what a sender must mend; such an event can never work.
+func ParseEvent(data []byte) (Event, error) {
+	var e Event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return Event{}, fmt.Errorf("zone event is not the JSON object it must be: %w", err)
+	}
+	if e.Zone == "" {
+		return Event{}, fmt.Errorf("zone event has no %q", "zone")
+	}
+	zone, err := CanonicalZone(e.Zone)
+	if err != nil {
+		return Event{}, fmt.Errorf("zone event: %w", err)
+	}
+	e.Zone = zone
+	return e, nil
+}

@@ -1,0 +1,45 @@
+package workflows
+
+import (
+	"time"
+)
+
+// ZoneChange is the payload of [SignalZoneChanged] and [UpdateSync]: look at
+// this zone again. All fields are hints.
+type ZoneChange struct {
+	// ChangeID is the proxy's ID of the change.
+	ChangeID string `json:"change_id,omitempty"`
+	// CreatedAt is when the change was made.
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	// Primary is the primary that took the change; it exports first.
+	Primary string `json:"primary,omitempty"`
+	// Trigger is what asks, one of the Trigger constants.
+	Trigger string `json:"trigger,omitempty"`
+}
+
+// SyncZoneInput starts SyncZone. Only Zone is required.
+type SyncZoneInput struct {
+	// Zone is the zone's name; upper case and a missing final dot are mended.
+	Zone string `json:"zone"`
+	// Trigger is what started it, one of the Trigger constants; by default
+	// manual.
+	Trigger string `json:"trigger,omitempty"`
+	// Primary is the primary that exports first; by default any.
+	Primary string `json:"primary,omitempty"`
+	// Secondaries narrows the sync to these; by default all of the roster.
+	Secondaries []string `json:"secondaries,omitempty"`
+
+	// Carried is the state that a continued run takes over. Set by the
+	// workflow itself only.
+	Carried *SyncZoneCarried `json:"carried,omitempty"`
+}
+
+// ReconcileSecondaryInput starts ReconcileSecondary. Only Secondary is required.
+type ReconcileSecondaryInput struct {
+	// Secondary is the ID of the secondary to compare in full.
+	Secondary string `json:"secondary"`
+	// Trigger is what started it; by default manual.
+	Trigger string `json:"trigger,omitempty"`
+	// Reason says in words why, shown in the web UI.
+	Reason string `json:"reason,omitempty"`
+}

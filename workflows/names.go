@@ -1,0 +1,72 @@
+// Package workflows says what happens in which order: durable, retried and
+// inspectable in Temporal. A workflow is started or signalled by a trigger, calls
+// activities on the primaries' and the secondaries' task queues, and touches
+// neither network, clock nor file itself.
+//
+// The names in this file are a wire contract: people and scripts start,
+// signal and query workflows by them (testdata/names.golden holds them).
+package workflows
+
+// Workflow types.
+const (
+	SyncZoneType           = "SyncZone"
+	ReconcileSecondaryType = "ReconcileSecondary"
+)
+
+// Signals and queries and updates.
+const (
+	// SignalZoneChanged says "look at this zone again"; payload [ZoneChange].
+	SignalZoneChanged = "zone-changed"
+	// SignalReconcile asks a running ReconcileSecondary for one more round;
+	// payload [ReconcileSecondaryInput].
+	SignalReconcile = "reconcile"
+	// QueryStatus returns a workflow's state as readable JSON.
+	QueryStatus = "status"
+	// UpdateSync asks SyncZone for an export and waits until every secondary
+	// has answered or is lagging; payload [ZoneChange], result [SyncZoneResult].
+	UpdateSync = "sync"
+)
+
+// Task queues. PrimaryQueue is shared by all primaries; a host's own queue
+// carries its ID.
+const (
+	WorkflowQueue = "pdns-distribute"
+	PrimaryQueue  = "pdns-primary"
+)
+
+// PrimaryHostQueue is the task queue of one primary.
+func PrimaryHostQueue(id string) string { return "pdns-primary." + id }
+
+// SecondaryHostQueue is the task queue of one secondary.
+func SecondaryHostQueue(id string) string { return "pdns-secondary." + id }
+
+// SyncZoneID is the workflow ID of the one sync of a zone (canonical, with its
+// final dot): the same zone has the same ID, so a second change joins the
+// running sync and order holds.
+func SyncZoneID(zone string) string { return "sync-zone/" + zone }
+
+// ReconcileSecondaryID is the workflow ID of the one reconcile of a secondary.
+func ReconcileSecondaryID(id string) string { return "reconcile-secondary/" + id }
+
+// What started a workflow; the search attribute Trigger.
+const (
+	TriggerEvent  = "event"
+	TriggerManual = "manual"
+	TriggerReturn = "return"
+)
+
+// How a sync ended; the search attribute Outcome.
+const (
+	OutcomeInSync  = "in-sync"
+	OutcomePartial = "partial"
+	OutcomeFailed  = "failed"
+)
+
+// Search attributes by name. All are keywords; Zone is a keyword list, since a
+// batch has several.
+const (
+	AttributeZone      = "Zone"
+	AttributeSecondary = "Secondary"
+	AttributeTrigger   = "Trigger"
+	AttributeOutcome   = "Outcome"
+)
