@@ -1,0 +1,141 @@
+package system
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollInterval is how often a condition is looked at again while waiting for it.
+const pollInterval = 20 * time.Millisecond
+
+// spawn starts argv detached (a session of its own, so that a Ctrl-C meant for the starter does not reach it), its
+// output appended to logPath.
+func spawn(argv, env []string, dir, logPath string) (record, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return record{}, err
+	}
+	defer log.Close()
+	// No CommandContext: the process is to outlive the call that started it.
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), dir, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return record{}, fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	// Reap it when it ends while we live; its end is noticed through /proc like that of any other's child.
+	go func() { _ = cmd.Wait() }()
+	rec := record{PID: cmd.Process.Pid, StartedAt: time.Now().UTC()}
+	if rec.StartTicks, _, err = procStat(rec.PID); err != nil {
+		return record{}, fmt.Errorf("%s ended at once: %w", argv[0], err)
+	}
+	rec.BootID, err = bootID()
+	return rec, err
+}
+
+// procStat reads when a process started, in clock ticks since boot, and its state letter (proc(5)).
+func procStat(pid int) (ticks uint64, status byte, err error) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	// The second field is the name in parentheses and may hold anything; fields are counted from behind it.
+	_, rest, found := bytes.Cut(data[max(bytes.LastIndexByte(data, ')'), 0):], []byte(" "))
+	fields := strings.Fields(string(rest))
+	if !found || len(fields) < 20 {
+		return 0, 0, fmt.Errorf("unexpected content of /proc/%d/stat", pid)
+	}
+	ticks, err = strconv.ParseUint(fields[19], 10, 64)
+	return ticks, fields[0][0], err
+}
+
+func bootID() (string, error) {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(data)), err
+}
+
+// alive tells whether the recorded process still runs. A zombie does not: nobody may be left to reap it.
+func (r record) alive() bool {
+	if r.PID == 0 {
+		return false
+	}
+	boot, err := bootID()
+	if err != nil || boot != r.BootID {
+		return false
+	}
+	ticks, status, err := procStat(r.PID)
+	return err == nil && ticks == r.StartTicks && status != 'Z' && status != 'X'
+}
+
+// signal sends sig to the recorded process, and to no other that has its PID now: the pidfd pins the process before
+// its identity is checked.
+func (r record) signal(sig unix.Signal) error {
+	fd, err := unix.PidfdOpen(r.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", r.PID, err)
+	}
+	defer unix.Close(fd)
+	if !r.alive() {
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("send %s to process %d: %w", unix.SignalName(sig), r.PID, err)
+	}
+	return nil
+}
+
+// waitGone waits until the recorded process has ended.
+func (r record) waitGone(ctx context.Context) error {
+	return poll(ctx, func() error {
+		if r.alive() {
+			return fmt.Errorf("process %d still runs", r.PID)
+		}
+		return nil
+	})
+}
+
+// poll calls try until it returns nil, ctx ends (the error then holds try's last one) or try returns a final error.
+func poll(ctx context.Context, try func() error) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		err := try()
+		var final finalError
+		if err == nil || errors.As(err, &final) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}
+
+// finalError ends poll at once.
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
+// tail returns the last lines of a log file, for the error that tells of a process's end.
+func tail(path string, lines int) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "(no log: " + err.Error() + ")"
+	}
+	all := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

@@ -1,0 +1,112 @@
+package system
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"text/template"
+)
+
+// product is one process of pdns-distribute. Its name is its role in the certificates too.
+func product(name string, phase int) component {
+	role := "secondary"
+	if name == RolePrimary {
+		role = "primary"
+	}
+	return component{
+		name: name, phase: phase, port: name + ".metrics",
+		command: func(s *System) ([]string, []string, error) {
+			if _, err := os.Stat(s.programs.product); err != nil {
+				return nil, nil, fmt.Errorf("pdns-distribute is not built (%w): run stack/setup.sh, or `make demo`, which does", err)
+			}
+			return []string{s.programs.product, role, "--config", s.ConfigPath(name)}, nil, nil
+		},
+		ready: func(ctx context.Context, s *System) error {
+			st, err := s.readState()
+			if err != nil {
+				return err
+			}
+			return answers(ctx, "http://"+loopback(st.Ports[name+".metrics"])+"/readyz", nil)
+		},
+	}
+}
+
+var productNames = []string{RolePrimary, RoleSecondary1, RoleSecondary2}
+
+var productConfig = template.Must(template.New("config").Parse(`# Made by the stack; secrets are in the files named here.
+[host]
+id = "{{.ID}}"
+state_dir = "{{.StateDir}}"
+
+[log]
+level = "info"
+format = "text"
+
+[metrics]
+listen = "{{.Metrics}}"
+
+[powerdns]
+api_url = "{{.APIURL}}"
+api_key_file = "{{.APIKeyFile}}"
+dns_address = "{{.DNSAddress}}"
+
+[nats]
+urls = ["{{.NATSURL}}"]
+ca_file = "{{.CA}}"
+user = "{{.Role}}"
+password_file = "{{.NATSPasswordFile}}"
+replicas = 1
+
+[consul]
+address = "{{.ConsulURL}}"
+ca_file = "{{.CA}}"
+token_file = "{{.ConsulTokenFile}}"
+
+[temporal]
+address = "{{.TemporalAddress}}"
+namespace = "{{.TemporalNamespace}}"
+ca_file = "{{.CA}}"
+cert_file = "{{.Cert}}"
+key_file = "{{.Key}}"
+server_name = "localhost"
+{{if .Proxy}}
+[proxy]
+listen = "{{.Proxy}}"
+cert_file = "{{.ProxyCert}}"
+key_file = "{{.ProxyKey}}"
+{{else}}
+[secondary]
+transfer_address = "{{.Transfer}}"
+advertise_dns_address = "{{.DNSAddress}}"
+{{end}}`))
+
+// writeProductConfig writes DIR/config/NAME.toml, also for a process that is not started: tests take their connection
+// settings from it.
+func (s *System) writeProductConfig(st *state, name string) error {
+	nameserver, id := "pdns-"+name, name
+	fields := map[string]string{}
+	if name == RolePrimary {
+		id = "primary-1"
+		fields["Proxy"] = loopback(st.Ports["primary.proxy"])
+		fields["ProxyCert"], fields["ProxyKey"] = s.certPath("proxy"), s.keyPath("proxy")
+	} else {
+		fields["Transfer"] = loopback(st.Ports[name+".transfer"])
+	}
+	fields["ID"], fields["Role"], fields["StateDir"] = id, name, s.path("data", name)
+	fields["Metrics"] = loopback(st.Ports[name+".metrics"])
+	fields["APIURL"], fields["DNSAddress"] = pdnsURL(st, nameserver), loopback(st.Ports[nameserver+".dns"])
+	fields["APIKeyFile"] = s.secretPath(apiKeyName(nameserver))
+	fields["NATSURL"], fields["NATSPasswordFile"] = natsURL(st), s.secretPath("nats-"+name)
+	fields["ConsulURL"], fields["ConsulTokenFile"] = "https://"+loopback(st.Ports["consul.https"]), s.secretPath("consul-"+name)
+	fields["TemporalAddress"], fields["TemporalNamespace"] = loopback(st.Ports["temporal.frontend"]), TemporalNamespace
+	fields["CA"], fields["Cert"], fields["Key"] = s.certPath("ca"), s.certPath(name), s.keyPath(name)
+	var out bytes.Buffer
+	if err := productConfig.Execute(&out, fields); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(fields["StateDir"], 0o700); err != nil {
+		return err
+	}
+	return writeSecretFile(s.ConfigPath(name), out.Bytes())
+}
