@@ -2,6 +2,7 @@ package pdns
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -19,7 +20,7 @@ type Version struct {
 	// Serial is the SOA serial of the content as AXFR showed it, so the
 	// edited serial where SOA-EDIT is set. Zero in a tombstone.
 	Serial uint32 `json:"serial"`
-	// Digest is the hex SHA-384 of the content, see [Digest]. Empty in a tombstone.
+	// Digest is the hex SHA-384 of the content, see [Digester]. Empty in a tombstone.
 	Digest string `json:"digest,omitempty"`
 	// Records is the number of records, the SOA counted once.
 	Records int `json:"records"`
@@ -116,3 +117,12 @@ func ParseEvent(data []byte) (Event, error) {
 	e.Zone = zone
 	return e, nil
 }
+
+// What a store of versions answers when it has none, when a compare-and-set
+// lost against another publisher, and when inline content was replaced before
+// it was read.
+var (
+	ErrNoVersion       = errors.New("zone has no published version")
+	ErrVersionConflict = errors.New("another version was published meanwhile")
+	ErrContentGone     = errors.New("content of this version was replaced by a newer one")
+)

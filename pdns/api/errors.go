@@ -1,0 +1,79 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// What an *Error is, for errors.Is.
+var (
+	// ErrNotFound means that PowerDNS does not hold the zone.
+	ErrNotFound = errors.New("zone not found")
+	// ErrConflict means that the zone exists already.
+	ErrConflict = errors.New("zone exists already")
+	// ErrUnauthorized means that PowerDNS does not take the API key.
+	ErrUnauthorized = errors.New("API key refused")
+)
+
+// Error is an answer of PowerDNS that is no success. It never holds the key.
+type Error struct {
+	// Status is the HTTP status code.
+	Status int
+	// Message is what PowerDNS said, at most 300 characters.
+	Message string
+	// Zone is the zone that was asked for, empty where none was.
+	Zone string
+	// Step says what was to be done, such as "create zone".
+	Step string
+}
+
+func (e *Error) Error() string {
+	subject := e.Step
+	if e.Zone != "" {
+		subject += " " + e.Zone
+	}
+	advice := ""
+	if e.Status == http.StatusUnauthorized {
+		advice = " (check that powerdns.api_key_file holds the api-key of this PowerDNS)"
+	}
+	return fmt.Sprintf("PowerDNS API: %s: %d %s%s", subject, e.Status, e.Message, advice)
+}
+
+// Is makes errors.Is work with ErrNotFound, ErrConflict and ErrUnauthorized.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrNotFound:
+		// Some calls answer 422 with this text for an unknown zone.
+		return e.Zone != "" && (e.Status == http.StatusNotFound ||
+			e.Status == http.StatusUnprocessableEntity && strings.HasPrefix(e.Message, "Could not find domain"))
+	case ErrConflict:
+		return e.Status == http.StatusConflict
+	case ErrUnauthorized:
+		return e.Status == http.StatusUnauthorized
+	}
+	return false
+}
+
+// message takes the text out of an error's body, which is
+// {"error":"…","errors":[…]} or plain text.
+func message(status int, body []byte) string {
+	var answer struct {
+		Error  string   `json:"error"`
+		Errors []string `json:"errors"`
+	}
+	text := string(body)
+	if json.Unmarshal(body, &answer) == nil && answer.Error != "" {
+		text = strings.Join(append([]string{answer.Error}, answer.Errors...), "; ")
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if text == "" {
+		text = http.StatusText(status)
+	}
+	if const300 := 300; len(text) > const300 {
+		text = text[:const300] + "…"
+	}
+	return text
+}

@@ -1,0 +1,28 @@
+package pdns
+
+import "time"
+
+// Account marks, in PowerDNS's account field, the zones that we created on a
+// secondary. Only zones that carry it and have the worker's transfer server
+// as their only master are ever changed or deleted.
+const Account = "pdns-distribute"
+
+// Applied says which version of a zone a secondary has seen its own PowerDNS
+// serve. Losing it costs a full compare, nothing else.
+type Applied struct {
+	Zone      string    `json:"zone"`
+	Version   int64     `json:"version"`
+	Serial    uint32    `json:"serial"`
+	Digest    string    `json:"digest,omitempty"`
+	Records   int       `json:"records"`
+	Deleted   bool      `json:"deleted,omitempty"`
+	AppliedAt time.Time `json:"applied_at"`
+}
+
+// AppliedFrom is what to note once version v was seen served at now.
+func AppliedFrom(v Version, now time.Time) Applied {
+	return Applied{
+		Zone: v.Zone, Version: v.Version, Serial: v.Serial, Digest: v.Digest,
+		Records: v.Records, Deleted: v.Deleted, AppliedAt: now.UTC(),
+	}
+}

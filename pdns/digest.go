@@ -1,0 +1,160 @@
+package pdns
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha512"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/miekg/dns"
+)
+
+// Digester computes the digest of a zone's content: SHA-384 over the records
+// in the order and form of RFC 8976 section 3.3 (which takes both from RFC
+// 4034 section 6), with two differences: every RRSIG stands without its
+// Signature field, and ZONEMD records count like any other. Records may come
+// in any order; the same record twice counts once, so the second SOA of an
+// AXFR may be added or left out.
+//
+// It keeps the records as octets in large slabs: about 60 MB for a million
+// small ones. A Digester is for one goroutine.
+type Digester struct {
+	slabs   [][]byte
+	entries []entry
+	sorted  bool
+	scratch []byte // one record in entry form
+	wire    []byte // one record as the library packed it
+}
+
+// entry says where one record lies: TTL (4 octets), length (4), then the sort
+// key: the name's sort key, TYPE, CLASS, canonical RDATA.
+type entry struct{ slab, off uint32 }
+
+const (
+	entryHeaderLen = 8
+	smallestSlab   = 4 << 10 // most zones are small
+	largestSlab    = 1 << 20
+)
+
+// NewDigester returns an empty Digester.
+func NewDigester() *Digester { return &Digester{} }
+
+// Add takes one record.
+func (d *Digester) Add(rr dns.RR) error {
+	if d.wire == nil {
+		d.wire = make([]byte, MaxRecordLen)
+	}
+	end, err := dns.PackRR(rr, d.wire, 0, nil, false)
+	if err != nil {
+		return fmt.Errorf("record %s %s: %w", rr.Header().Name, dns.TypeToString[rr.Header().Rrtype], err)
+	}
+	return d.AddWire(d.wire[:end])
+}
+
+// AddWire takes one record in uncompressed wire form. It does not keep wire.
+func (d *Digester) AddWire(wire []byte) error {
+	rec, err := ParseRecord(wire)
+	if err != nil {
+		return err
+	}
+	d.AddRecord(rec)
+	return nil
+}
+
+// AddRecord takes one record that [ParseRecord] returned. It does not keep it.
+func (d *Digester) AddRecord(rec Record) {
+	key := appendSortKey(append(d.scratch[:0], make([]byte, entryHeaderLen)...), rec.Owner)
+	key = binary.BigEndian.AppendUint16(key, rec.Type)
+	key = binary.BigEndian.AppendUint16(key, rec.Class)
+	key = canonicalData(key, rec.Type, rec.Data)
+	binary.BigEndian.PutUint32(key[0:], rec.TTL)
+	binary.BigEndian.PutUint32(key[4:], uint32(len(key)-entryHeaderLen))
+	d.scratch = key
+
+	slab := d.slabWith(len(key))
+	off := len(d.slabs[slab])
+	d.slabs[slab] = append(d.slabs[slab], key...)
+	d.entries = append(d.entries, entry{uint32(slab), uint32(off)})
+	d.sorted = false
+}
+
+// slabWith returns the number of a slab with room for n octets.
+func (d *Digester) slabWith(n int) int {
+	last := len(d.slabs) - 1
+	if last >= 0 && cap(d.slabs[last])-len(d.slabs[last]) >= n {
+		return last
+	}
+	size := smallestSlab
+	if last >= 0 {
+		size = min(2*cap(d.slabs[last]), largestSlab)
+	}
+	d.slabs = append(d.slabs, make([]byte, 0, max(size, n)))
+	return last + 1
+}
+
+// Records returns how many different records were added. RRSIGs that differ
+// in the signature alone are one record.
+func (d *Digester) Records() int {
+	d.sort()
+	return len(d.entries)
+}
+
+// Sum returns the digest in lower-case hex. It is an error when no record was
+// added: the digest of nothing must never compare equal to anything.
+func (d *Digester) Sum() (string, error) {
+	if len(d.entries) == 0 {
+		return "", errors.New("digest of a zone without records")
+	}
+	d.sort()
+	hash := sha512.New384()
+	var owner, lastKey, record []byte
+	for _, e := range d.entries {
+		ttl, key := d.at(e)
+		if len(lastKey) == 0 || !bytes.HasPrefix(key, lastKey) {
+			var n int
+			owner, n = nameFromSortKey(owner[:0], key)
+			lastKey = key[:n]
+		}
+		rest := key[len(lastKey):]
+		data := rest[4:]
+		record = append(record[:0], owner...)
+		record = appendFixed(record, binary.BigEndian.Uint16(rest), binary.BigEndian.Uint16(rest[2:]), ttl, len(data))
+		record = append(record, data...)
+		hash.Write(record) // never fails, see hash.Hash
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// sort puts the entries in canonical order and drops repeated ones. Of
+// records that differ only in TTL, which no RRset may have (RFC 2181 section
+// 5.2), the one with the smallest stays, whatever the order they came in.
+func (d *Digester) sort() {
+	if d.sorted {
+		return
+	}
+	slices.SortFunc(d.entries, func(a, b entry) int {
+		attl, akey := d.at(a)
+		bttl, bkey := d.at(b)
+		if c := bytes.Compare(akey, bkey); c != 0 {
+			return c
+		}
+		return cmp.Compare(attl, bttl)
+	})
+	d.entries = slices.CompactFunc(d.entries, func(a, b entry) bool {
+		_, akey := d.at(a)
+		_, bkey := d.at(b)
+		return bytes.Equal(akey, bkey)
+	})
+	d.sorted = true
+}
+
+// at returns the TTL and the sort key of an entry.
+func (d *Digester) at(e entry) (ttl uint32, key []byte) {
+	b := d.slabs[e.slab][e.off:]
+	n := binary.BigEndian.Uint32(b[4:])
+	return binary.BigEndian.Uint32(b), b[entryHeaderLen : entryHeaderLen+n]
+}

@@ -1,0 +1,72 @@
+package pdns
+
+import (
+	"slices"
+	"strings"
+)
+
+// Held is a zone that a secondary's PowerDNS holds.
+type Held struct {
+	Zone   string
+	Serial uint32
+	// Ours says that we created it, see [Account].
+	Ours bool
+}
+
+// Plan is what brings one secondary to the newest versions. Every list is
+// sorted by zone.
+type Plan struct {
+	// Apply lists the zones that are missing, outdated or whose applied
+	// version is not known to be the newest.
+	Apply []string
+	// Delete lists our zones whose newest version is a tombstone.
+	Delete []string
+	// Foreign lists zones that are distributed but held here by somebody
+	// else; they stay untouched.
+	Foreign []string
+	// Unknown lists our zones of which no version is published. They stay:
+	// absence in a bucket never deletes.
+	Unknown []string
+	// Current counts the zones with nothing to do.
+	Current int
+}
+
+// PlanReconcile compares the newest versions with what a secondary holds and
+// has applied. It deletes only what a tombstone names, never what is absent:
+// a failed read looks just like an empty list.
+func PlanReconcile(newest []Version, held []Held, applied map[string]Applied) Plan {
+	holds := make(map[string]Held, len(held))
+	for _, h := range held {
+		holds[h.Zone] = h
+	}
+	var plan Plan
+	published := make(map[string]bool, len(newest))
+	for _, v := range newest {
+		published[v.Zone] = true
+		plan.add(v, holds, applied[v.Zone])
+	}
+	for _, h := range held {
+		if h.Ours && !published[h.Zone] {
+			plan.Unknown = append(plan.Unknown, h.Zone)
+		}
+	}
+	for _, list := range [][]string{plan.Apply, plan.Delete, plan.Foreign, plan.Unknown} {
+		slices.SortFunc(list, strings.Compare)
+	}
+	return plan
+}
+
+// add decides about one published zone. The zero Applied means unknown.
+func (p *Plan) add(v Version, holds map[string]Held, applied Applied) {
+	h, here := holds[v.Zone]
+	switch {
+	case here && !h.Ours && !v.Deleted:
+		p.Foreign = append(p.Foreign, v.Zone)
+	case v.Deleted && here && h.Ours:
+		p.Delete = append(p.Delete, v.Zone)
+	case v.Deleted, here && h.Serial == v.Serial && applied.Version == v.Version:
+		p.Current++
+	default:
+		p.Apply = append(p.Apply, v.Zone)
+	}
+}
