@@ -1,0 +1,45 @@
+package versions
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// inlineLimit is the largest compressed content, in bytes, that rides in the
+// entry itself. NATS takes messages up to 1 MiB by default.
+const inlineLimit = 128 << 10
+
+// encode returns the entry: the version as one line of JSON, then the content.
+func encode(v pdns.Version, content []byte) ([]byte, error) {
+	header, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode the version: %w", err)
+	}
+	return append(append(header, '\n'), content...), nil
+}
+
+// decode splits an entry. The error names the key and how to get rid of an
+// entry that something else wrote.
+func decode(key string, entry []byte) (pdns.Version, []byte, error) {
+	header, content, _ := bytes.Cut(entry, []byte{'\n'})
+	var v pdns.Version
+	err := json.Unmarshal(header, &v)
+	if err == nil && pdns.ZoneKey(v.Zone) != key {
+		err = fmt.Errorf("it is of zone %q", v.Zone)
+	}
+	if err == nil && v.Version <= 0 {
+		err = fmt.Errorf("it has no version number")
+	}
+	if err != nil {
+		return pdns.Version{}, nil, fmt.Errorf("entry %s of bucket %s was not written by pdns-distribute (%w), "+
+			"remove it with `nats kv del %[2]s %[1]s`", key, broker.BucketZones, err)
+	}
+	return v, content, nil
+}
+
+func inline(content []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(content)) }

@@ -1,0 +1,112 @@
+package versions
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// openTimeout bounds the reading of an object whose caller gives no deadline;
+// the library's own bound of 5 s is too short for a zone of a million records.
+const openTimeout = 10 * time.Minute
+
+// Subjects of the object store's stream, NATS architecture record ADR-20.
+const (
+	chunkPrefix = "$O." + broker.BucketSnapshots + ".C."
+	metaPrefix  = "$O." + broker.BucketSnapshots + ".M."
+)
+
+// objectName is fresh for each publication: an object is never overwritten
+// while someone reads it, and two publishers never share one.
+func objectName(v pdns.Version) string {
+	return pdns.ZoneKey(v.Zone) + "/" + strconv.FormatInt(v.Version, 10) + "-" + uuid.NewString()
+}
+
+func (s *Store) objectStore(ctx context.Context) (jetstream.ObjectStore, error) {
+	s.mu.Lock()
+	objects := s.objects
+	s.mu.Unlock()
+	if objects != nil {
+		return objects, nil
+	}
+	objects, err := s.js.ObjectStore(ctx, broker.BucketSnapshots)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.objects = objects
+	s.mu.Unlock()
+	return objects, nil
+}
+
+// putObject streams content into a new object and returns its size in bytes.
+func (s *Store) putObject(ctx context.Context, name string, content io.Reader) (int64, error) {
+	objects, err := s.objectStore(ctx)
+	if err != nil {
+		return 0, err
+	}
+	info, err := objects.Put(ctx, jetstream.ObjectMeta{Name: name}, content)
+	if err != nil {
+		return 0, fmt.Errorf("write object %s: %w", name, err)
+	}
+	return int64(info.Size), nil
+}
+
+func (s *Store) openObject(ctx context.Context, name string) (io.ReadCloser, error) {
+	objects, err := s.objectStore(ctx)
+	if err != nil {
+		return nil, explain(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	object, err := objects.Get(ctx, name)
+	if err != nil {
+		cancel()
+		if errors.Is(err, jetstream.ErrObjectNotFound) {
+			return nil, ErrGone
+		}
+		return nil, fmt.Errorf("read object %s: %w", name, explain(err))
+	}
+	return &objectReader{object, cancel}, nil
+}
+
+// objectReader ends the object's subscription when it is closed.
+type objectReader struct {
+	jetstream.ObjectResult
+	cancel context.CancelFunc
+}
+
+func (r *objectReader) Close() error {
+	defer r.cancel()
+	return r.ObjectResult.Close()
+}
+
+// removeObject deletes an object and the marker that the library leaves in its
+// place, which would stay for ever since names are never used again.
+func (s *Store) removeObject(ctx context.Context, name string) error {
+	objects, err := s.objectStore(ctx)
+	if err != nil {
+		return err
+	}
+	if err := objects.Delete(ctx, name); err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
+		return fmt.Errorf("remove object %s: %w", name, err)
+	}
+	stream, err := s.js.Stream(ctx, "OBJ_"+broker.BucketSnapshots)
+	if err != nil {
+		return err
+	}
+	marker := metaPrefix + base64.URLEncoding.EncodeToString([]byte(name))
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(marker)); err != nil {
+		return fmt.Errorf("remove the marker of object %s: %w", name, err)
+	}
+	return nil
+}
