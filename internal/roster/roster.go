@@ -1,0 +1,190 @@
+// Package roster keeps the list of secondaries that every zone must reach, in
+// the NATS key-value bucket pdns-secondaries: one JSON entry a secondary,
+// written at its first registration and removed only by an operator.
+package roster
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// ErrUnknown says that the roster has no secondary of that ID.
+var ErrUnknown = errors.New("no such secondary in the roster")
+
+// attempts bounds how often a change is tried again because someone else
+// changed the same entry in between.
+const attempts = 5
+
+// Roster is the list of secondaries; safe for concurrent use.
+type Roster struct{ js jetstream.JetStream }
+
+// New returns the roster in js. It asks nothing yet.
+func New(js jetstream.JetStream) *Roster { return &Roster{js: js} }
+
+// List returns every secondary, sorted by ID. An error means unknown; an empty
+// roster is an empty list.
+func (r *Roster) List(ctx context.Context) ([]pdns.Secondary, error) {
+	found := make(map[string]pdns.Secondary)
+	for entry, err := range broker.Entries(ctx, r.js, broker.BucketSecondaries) {
+		if err != nil {
+			return nil, fmt.Errorf("list the secondaries: %w", err)
+		}
+		s, err := decode(entry)
+		if err != nil {
+			return nil, fmt.Errorf("list the secondaries: %w", err)
+		}
+		found[s.ID] = s // an entry changed meanwhile comes twice, the newer one last
+	}
+	list := make([]pdns.Secondary, 0, len(found))
+	for _, s := range found {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b pdns.Secondary) int { return cmp.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// Get returns one secondary; [ErrUnknown] when there is none of that ID.
+func (r *Roster) Get(ctx context.Context, id string) (pdns.Secondary, error) {
+	kv, err := r.bucket(ctx)
+	if err != nil {
+		return pdns.Secondary{}, fmt.Errorf("secondary %s: %w", id, err)
+	}
+	s, _, err := get(ctx, kv, id)
+	if err != nil {
+		return pdns.Secondary{}, fmt.Errorf("secondary %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// Join puts s on the roster. For one that is on it already it updates
+// DNSAddress and keeps JoinedAt and Paused. A zero JoinedAt becomes now.
+func (r *Roster) Join(ctx context.Context, s pdns.Secondary) error {
+	return r.change(ctx, s.ID, func(have *pdns.Secondary, known bool) error {
+		if known {
+			have.DNSAddress = s.DNSAddress
+			return nil
+		}
+		*have = s
+		if have.JoinedAt.IsZero() {
+			have.JoinedAt = time.Now().UTC()
+		}
+		return nil
+	})
+}
+
+// Set changes what the roster says of a secondary that is on it, JoinedAt
+// excepted; [ErrUnknown] when it is not.
+func (r *Roster) Set(ctx context.Context, s pdns.Secondary) error {
+	return r.change(ctx, s.ID, func(have *pdns.Secondary, known bool) error {
+		if !known {
+			return ErrUnknown
+		}
+		have.DNSAddress, have.Paused = s.DNSAddress, s.Paused
+		return nil
+	})
+}
+
+// Remove takes a secondary off the roster; no error when it is not on it.
+func (r *Roster) Remove(ctx context.Context, id string) error {
+	kv, err := r.bucket(ctx)
+	if err == nil {
+		err = kv.Purge(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("remove secondary %s from the roster: %w", id, broker.Explain(err))
+	}
+	return nil
+}
+
+// change applies edit to the entry as it is now, by compare-and-set.
+func (r *Roster) change(ctx context.Context, id string, edit func(have *pdns.Secondary, known bool) error) error {
+	kv, err := r.bucket(ctx)
+	for range attempts {
+		if err != nil {
+			break
+		}
+		err = changeOnce(ctx, kv, id, edit)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+			err = nil // someone else was quicker
+			continue
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("changed by someone else %d times in a row", attempts)
+	}
+	return fmt.Errorf("write secondary %s to the roster: %w", id, broker.Explain(err))
+}
+
+func changeOnce(ctx context.Context, kv jetstream.KeyValue, id string, edit func(have *pdns.Secondary, known bool) error) error {
+	have, revision, err := get(ctx, kv, id)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return err
+	}
+	wanted := have
+	if err := edit(&wanted, err == nil); err != nil {
+		return err
+	}
+	if wanted == have {
+		return nil
+	}
+	data, err := json.Marshal(wanted)
+	if err != nil {
+		return err
+	}
+	if revision == 0 {
+		_, err = kv.Create(ctx, id, data)
+	} else {
+		_, err = kv.Update(ctx, id, data, revision)
+	}
+	return err
+}
+
+// get returns one entry and its revision; [ErrUnknown] and 0 when there is none.
+func get(ctx context.Context, kv jetstream.KeyValue, id string) (pdns.Secondary, uint64, error) {
+	entry, err := kv.Get(ctx, id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return pdns.Secondary{}, 0, ErrUnknown
+	}
+	if err != nil {
+		return pdns.Secondary{}, 0, broker.Explain(err)
+	}
+	s, err := decode(entry)
+	return s, entry.Revision(), err
+}
+
+func decode(entry jetstream.KeyValueEntry) (pdns.Secondary, error) {
+	var s pdns.Secondary
+	err := json.Unmarshal(entry.Value(), &s)
+	if err == nil && s.ID != entry.Key() {
+		err = fmt.Errorf("it is of secondary %q", s.ID)
+	}
+	if err != nil {
+		return pdns.Secondary{}, fmt.Errorf("entry %s of bucket %s was not written by pdns-distribute (%w), remove it with `nats kv del %[2]s %[1]s`",
+			entry.Key(), broker.BucketSecondaries, err)
+	}
+	return s, nil
+}
+
+func (r *Roster) bucket(ctx context.Context) (jetstream.KeyValue, error) {
+	kv, err := r.js.KeyValue(ctx, broker.BucketSecondaries)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, fmt.Errorf("bucket %s is missing in NATS, a running primary makes it within a minute: %w", broker.BucketSecondaries, err)
+	}
+	if err != nil {
+		return nil, broker.Explain(err)
+	}
+	return kv, nil
+}
