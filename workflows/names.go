@@ -7,6 +7,8 @@
 // signal and query workflows by them (testdata/names.golden holds them).
 package workflows
 
+import "go.temporal.io/sdk/temporal"
+
 // Workflow types.
 const (
 	SyncZoneType           = "SyncZone"
@@ -60,6 +62,8 @@ const (
 	OutcomeInSync  = "in-sync"
 	OutcomePartial = "partial"
 	OutcomeFailed  = "failed"
+	// OutcomeSkipped: zones of this kind are not distributed.
+	OutcomeSkipped = "skipped"
 )
 
 // Search attributes by name. All are keywords; Zone is a keyword list, since a
@@ -69,4 +73,11 @@ const (
 	AttributeSecondary = "Secondary"
 	AttributeTrigger   = "Trigger"
 	AttributeOutcome   = "Outcome"
+)
+
+var (
+	zoneAttribute      = temporal.NewSearchAttributeKeyKeywordList(AttributeZone)
+	secondaryAttribute = temporal.NewSearchAttributeKeyKeyword(AttributeSecondary)
+	triggerAttribute   = temporal.NewSearchAttributeKeyKeyword(AttributeTrigger)
+	outcomeAttribute   = temporal.NewSearchAttributeKeyKeyword(AttributeOutcome)
 )

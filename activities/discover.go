@@ -1,0 +1,88 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// Roster lists the secondaries that every zone must reach.
+type Roster interface {
+	// List returns every entry; an error means unknown, never empty.
+	List(ctx context.Context) ([]pdns.Secondary, error)
+}
+
+// Presence knows who is reachable now.
+type Presence interface {
+	// Reachable returns the IDs of the secondaries whose check passes.
+	Reachable(ctx context.Context) (map[string]bool, error)
+}
+
+// Directory finds the secondaries of a sync.
+type Directory struct {
+	Roster   Roster
+	Presence Presence
+}
+
+// Target is one secondary as a sync sees it.
+type Target struct {
+	ID         string `json:"id"`
+	DNSAddress string `json:"dns_address"`
+	// Reachable is what Consul says; true where Consul cannot be asked,
+	// since then only trying tells.
+	Reachable bool `json:"reachable"`
+}
+
+// DiscoverSecondariesInput narrows the targets to IDs, where given.
+type DiscoverSecondariesInput struct {
+	IDs []string `json:"ids,omitempty"`
+}
+
+// DiscoverSecondariesResult lists the targets of a sync, sorted by ID.
+type DiscoverSecondariesResult struct {
+	Targets []Target `json:"targets"`
+	// Warning says what could not be asked.
+	Warning string `json:"warning,omitempty"`
+}
+
+// DiscoverSecondaries returns the roster minus paused secondaries, and who of
+// them is reachable. With Consul down the roster alone counts. It only reads.
+// An empty roster is an empty list here; that it is no success is for the
+// workflow to say.
+func (d *Directory) DiscoverSecondaries(ctx context.Context, in DiscoverSecondariesInput) (DiscoverSecondariesResult, error) {
+	entries, err := d.Roster.List(ctx)
+	if err != nil {
+		return DiscoverSecondariesResult{}, classify(fmt.Errorf("discover secondaries: read the roster: %w", err))
+	}
+	var result DiscoverSecondariesResult
+	reachable, err := d.Presence.Reachable(ctx)
+	if err != nil {
+		result.Warning = fmt.Sprintf("Consul cannot say who is reachable, all of the roster are tried: %v", err)
+	}
+	for _, entry := range entries {
+		if entry.Paused || len(in.IDs) > 0 && !slices.Contains(in.IDs, entry.ID) {
+			continue
+		}
+		result.Targets = append(result.Targets, Target{
+			ID: entry.ID, DNSAddress: entry.DNSAddress, Reachable: err != nil || reachable[entry.ID],
+		})
+	}
+	slices.SortFunc(result.Targets, func(a, b Target) int { return strings.Compare(a.ID, b.ID) })
+	if missing := notIn(in.IDs, entries); len(missing) > 0 {
+		return result, badInput("no secondary %s in the roster; the known ones are listed by `pdns-distribute status`", strings.Join(missing, ", "))
+	}
+	return result, nil
+}
+
+func notIn(ids []string, entries []pdns.Secondary) []string {
+	var missing []string
+	for _, id := range ids {
+		if !slices.ContainsFunc(entries, func(s pdns.Secondary) bool { return s.ID == id }) {
+			missing = append(missing, id)
+		}
+	}
+	return missing
+}

@@ -1,0 +1,60 @@
+package activities
+
+import (
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+// Types of application errors that workflows tell apart. Registered names: they
+// stand in histories.
+const (
+	// ErrTypeNewerApplied says that a secondary already serves a version
+	// above the newest published one, so the bucket is younger than the
+	// secondary's state. Details: the applied version (int64).
+	ErrTypeNewerApplied = "NewerApplied"
+	// ErrTypeRefused says that PowerDNS refuses to hand out the zone;
+	// trying again helps only after an operator mended something.
+	ErrTypeRefused = "TransferRefused"
+	// ErrTypeBadInput says that the input can never work.
+	ErrTypeBadInput = "BadInput"
+)
+
+// classify decides, for all activities, which errors are worth another try.
+// Everything is, unless it is known that time alone does not help.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return err
+	}
+	if errors.Is(err, transfer.ErrRefused) {
+		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeRefused, err)
+	}
+	return err
+}
+
+// badInput is an error that no retry mends.
+func badInput(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeBadInput, err)
+}
+
+// newerApplied tells the workflow to have the zone exported above applied.
+func newerApplied(v pdns.Version, secondary string, applied int64) error {
+	message := fmt.Sprintf("secondary %s serves version %d of zone %s, above the newest published %d: the bucket is younger than the secondary; it must be exported again",
+		secondary, applied, v.Zone, v.Version)
+	return temporal.NewNonRetryableApplicationError(message, ErrTypeNewerApplied, nil, applied)
+}
+
+// isNewerApplied recognises newerApplied's errors.
+func isNewerApplied(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == ErrTypeNewerApplied
+}

@@ -1,0 +1,150 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+const (
+	// askAgainAfter is when axfr-retrieve is called again if no AXFR query
+	// came: PowerDNS 4.7 drops a call for a zone whose last transfer is
+	// still being cleaned up, and answers 200 all the same.
+	askAgainAfter = 100 * time.Millisecond
+	// takeWithin bounds the time until PowerDNS asks for the zone. Its
+	// retrieval threads may be busy with large zones.
+	takeWithin = 60 * time.Second
+	// serveWithin bounds the time from the last byte sent until the content
+	// is served, for a small zone; large ones get more, see serveBound.
+	serveWithin = 5 * time.Second
+	// flushAfter is how long a served zone may show the old serial before
+	// its cache is flushed.
+	flushAfter = 25 * time.Millisecond
+	// probeEvery and probeEveryMax pace the questions for the new serial.
+	probeEvery    = 500 * time.Microsecond
+	probeEveryMax = 50 * time.Millisecond
+)
+
+// install hands v to the local PowerDNS by AXFR and returns once it is served.
+func (s *Secondary) install(ctx context.Context, v pdns.Version) error {
+	served := s.serves
+	if before, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone); err == nil && before.Served(v.Zone) && before.Serial == v.Serial {
+		// The serial cannot tell old from new, so the whole content does.
+		served = s.holds
+	}
+	content, err := s.content(ctx, v)
+	if err != nil {
+		return err
+	}
+	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
+	defer offer.Withdraw()
+	if err := s.retrieve(ctx, v.Zone, offer); err != nil {
+		return err
+	}
+	if err := s.awaitServed(ctx, v, served); err != nil {
+		return err
+	}
+	// Its caches may still hold answers from the version before: PowerDNS
+	// purges them while queries fill them again.
+	if err := s.PowerDNS.FlushCache(ctx, v.Zone); err != nil {
+		return fmt.Errorf("flush the cache: %w", err)
+	}
+	return nil
+}
+
+// retrieve makes PowerDNS take the offered zone and waits until all of it was
+// sent. One retrieve is in flight per zone, since the zone's lock is held.
+func (s *Secondary) retrieve(ctx context.Context, zone string, offer *transfer.Offer) error {
+	bounded, cancel := context.WithTimeout(ctx, takeWithin)
+	defer cancel()
+	for {
+		if err := s.PowerDNS.RetrieveZone(bounded, zone); err != nil {
+			return fmt.Errorf("axfr-retrieve: %w", err)
+		}
+		select {
+		case <-offer.Started():
+		case <-time.After(askAgainAfter):
+			continue
+		case <-bounded.Done():
+			return fmt.Errorf("PowerDNS did not ask for the zone within %s: is `secondary=yes` set, and is the transfer server's address reachable for it?: %w", takeWithin, bounded.Err())
+		}
+		break
+	}
+	select {
+	case err := <-offer.Done():
+		if err != nil {
+			return fmt.Errorf("send the zone to PowerDNS: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// awaitServed asks until the content is served.
+func (s *Secondary) awaitServed(ctx context.Context, v pdns.Version, served func(context.Context, pdns.Version) bool) error {
+	bound := serveBound(v)
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	flushAt := time.Now().Add(flushAfter)
+	for wait := probeEvery; ; wait = min(2*wait, probeEveryMax) {
+		if served(ctx, v) {
+			return nil
+		}
+		if time.Now().After(flushAt) {
+			if err := s.PowerDNS.FlushCache(ctx, v.Zone); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("flush the cache: %w", err)
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("PowerDNS took the zone but does not serve serial %d after %s; its log says why (a limit such as xfr-max-received-mbytes, a record it refuses): %w",
+				v.Serial, bound, ctx.Err())
+		}
+	}
+}
+
+// serveBound gives large zones the time that PowerDNS needs to store them: it
+// was measured at 100,000 to 300,000 records a second, a tenth is allowed.
+func serveBound(v pdns.Version) time.Duration {
+	return serveWithin + time.Duration(v.Records)*100*time.Microsecond
+}
+
+// remove deletes our zone and returns once it is no longer served.
+func (s *Secondary) remove(ctx context.Context, zone string, missing bool) error {
+	if !missing {
+		if err := s.PowerDNS.DeleteZone(ctx, zone); err != nil && !errors.Is(err, api.ErrNotFound) {
+			return fmt.Errorf("delete the zone: %w", err)
+		}
+	}
+	gone := pdns.Version{Zone: zone, Deleted: true}
+	if s.serves(ctx, gone) {
+		return nil
+	}
+	return s.awaitServed(ctx, gone, s.serves)
+}
+
+// content returns how to open the content of v, as often as PowerDNS asks. What
+// rides in the entry is read now, since a newer entry replaces it.
+func (s *Secondary) content(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
+	if v.Object != "" {
+		return func(ctx context.Context) (io.ReadCloser, error) { return s.Versions.Open(ctx, v) }, nil
+	}
+	reader, err := s.Versions.Open(ctx, v)
+	if err != nil {
+		return nil, fmt.Errorf("open the content of version %d: %w", v.Version, err)
+	}
+	data, err := io.ReadAll(reader)
+	if err := errors.Join(err, reader.Close()); err != nil {
+		return nil, fmt.Errorf("read the content of version %d: %w", v.Version, err)
+	}
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }, nil
+}

@@ -1,0 +1,85 @@
+package activities
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// PrimaryMetrics counts what a primary's exports found. A nil pointer counts
+// nothing, so tests need none.
+type PrimaryMetrics struct {
+	exports    *prometheus.CounterVec
+	serialBack prometheus.Counter
+}
+
+// NewPrimaryMetrics registers the metrics of a primary's activities.
+func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
+	m := &PrimaryMetrics{
+		exports: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pdnsdist_exports_total", Help: "Zone exports by outcome (published, unchanged, elsewhere, behind, gone, unknown, skipped, failed).",
+		}, []string{"outcome"}),
+		serialBack: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pdnsdist_serial_went_back_total", Help: "Versions published with a lower serial than the one before (restored backup, re-created zone).",
+		}),
+	}
+	r.MustRegister(m.exports, m.serialBack)
+	return m
+}
+
+func (m *PrimaryMetrics) exported(outcome string) {
+	if m != nil {
+		m.exports.WithLabelValues(outcome).Inc()
+	}
+}
+
+func (m *PrimaryMetrics) serialWentBack() {
+	if m != nil {
+		m.serialBack.Inc()
+	}
+}
+
+// VerifyMetrics counts what checks from outside saw.
+type VerifyMetrics struct{ states *prometheus.CounterVec }
+
+// NewVerifyMetrics registers the metrics of the check from outside.
+func NewVerifyMetrics(r prometheus.Registerer) *VerifyMetrics {
+	m := &VerifyMetrics{states: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pdnsdist_event_check_total", Help: "Secondaries asked from outside after a change, by what they served (current, outdated, missing, left over, unreachable).",
+	}, []string{"state"})}
+	r.MustRegister(m.states)
+	return m
+}
+
+func (m *VerifyMetrics) verified(state string) {
+	if m != nil {
+		m.states.WithLabelValues(state).Inc()
+	}
+}
+
+// SecondaryMetrics counts and times what a secondary applied.
+type SecondaryMetrics struct {
+	applied  *prometheus.CounterVec
+	duration prometheus.Histogram
+}
+
+// NewSecondaryMetrics registers the metrics of a secondary's activities.
+func NewSecondaryMetrics(r prometheus.Registerer) *SecondaryMetrics {
+	m := &SecondaryMetrics{
+		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pdnsdist_applies_total", Help: "Zones brought to their newest version, by outcome (applied, current, deleted, foreign, none, failed).",
+		}, []string{"outcome"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pdnsdist_apply_duration_seconds", Help: "Time from the start of an apply until the new content was served.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}),
+	}
+	r.MustRegister(m.applied, m.duration)
+	return m
+}
+
+func (m *SecondaryMetrics) observed(outcome string, seconds float64) {
+	if m == nil {
+		return
+	}
+	m.applied.WithLabelValues(outcome).Inc()
+	if outcome == AppliedNow || outcome == AppliedDelete {
+		m.duration.Observe(seconds)
+	}
+}

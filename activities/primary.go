@@ -1,0 +1,277 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+// Publisher is the part of the version store that a primary needs.
+type Publisher interface {
+	// Newest returns the newest version of a zone and its revision;
+	// pdns.ErrNoVersion with revision 0 when there is none.
+	Newest(ctx context.Context, zone string) (pdns.Version, uint64, error)
+	// Publish writes v where the entry's revision still is revision;
+	// pdns.ErrVersionConflict when it is not.
+	Publish(ctx context.Context, v pdns.Version, content io.Reader, revision uint64) (uint64, error)
+}
+
+// PrimaryPowerDNS is the part of the PowerDNS API that an export asks.
+type PrimaryPowerDNS interface {
+	// Zone returns api.ErrNotFound when PowerDNS does not hold the zone.
+	Zone(ctx context.Context, zone string) (api.Zone, error)
+}
+
+// Peers knows the other primaries.
+type Peers interface {
+	// OtherPrimaries returns the IDs of all other registered primaries,
+	// reachable or not. An error means unknown, never none.
+	OtherPrimaries(ctx context.Context) ([]string, error)
+}
+
+// Timing is how a primary's configuration wants syncs to be timed. It
+// reaches workflows in an export's result, so a replay sees the same.
+type Timing struct {
+	// MinInterval is the least time between two exports of a zone.
+	MinInterval time.Duration `json:"min_interval"`
+	// EventCheckWait is the time from the first unchecked change to the
+	// check from outside.
+	EventCheckWait time.Duration `json:"event_check_wait"`
+	// MaxLag is how long a primary's database may lag behind another's.
+	MaxLag time.Duration `json:"max_lag"`
+}
+
+// Primary holds what the activities on a primary's queues need.
+type Primary struct {
+	// ID is this primary's ID; it stands in every version it publishes.
+	ID string
+	// DNSAddress is where the local PowerDNS hands out zones by AXFR.
+	DNSAddress string
+	PowerDNS   PrimaryPowerDNS
+	Versions   Publisher
+	Peers      Peers
+	Timing     Timing
+	// SpoolDir takes the content of large zones during an export.
+	SpoolDir string
+	Metrics  *PrimaryMetrics
+}
+
+// LocalRecords is the size, in records, up to which a zone is exported as
+// a local activity: a larger one would block its workflow task for too long.
+const LocalRecords = 20_000
+
+// What an export found; ExportResult.Outcome.
+const (
+	// ExportPublished: a new version was published.
+	ExportPublished = "published"
+	// ExportUnchanged: the newest version says the same as PowerDNS.
+	ExportUnchanged = "unchanged"
+	// ExportElsewhere: this worker should not do it; another queue must.
+	ExportElsewhere = "elsewhere"
+	// ExportBehind: another primary published newer content less than
+	// MaxLag ago; this one's database may lag. Ask again after RecheckAfter.
+	ExportBehind = "behind"
+	// ExportGone: the zone is gone here, but other primaries must be asked
+	// before a tombstone is published.
+	ExportGone = "gone"
+	// ExportUnknown: no primary holds the zone and nothing was ever published.
+	ExportUnknown = "unknown"
+	// ExportSkipped: zones of this kind are not distributed.
+	ExportSkipped = "skipped"
+)
+
+// ExportZoneInput asks for the newest version of a zone.
+type ExportZoneInput struct {
+	Zone string `json:"zone"`
+	// Primary is the primary that shall export; empty for any.
+	Primary string `json:"primary,omitempty"`
+	// Local says that the export runs as a local activity, where it must
+	// be short and where Primary may be another host.
+	Local bool `json:"local,omitempty"`
+	// Above asks for a version above this number even if nothing changed.
+	Above int64 `json:"above,omitempty"`
+}
+
+// ExportZoneResult is the newest version of a zone, changed or not.
+type ExportZoneResult struct {
+	Outcome string `json:"outcome"`
+	// Version is the newest version; zero where Outcome says there is none.
+	Version pdns.Version `json:"version,omitzero"`
+	// Revision is the entry's revision that was read before the zone was
+	// looked at. A tombstone must be published against it.
+	Revision uint64 `json:"revision,omitempty"`
+	// Peers are the other primaries to ask where Outcome is ExportGone.
+	Peers []string `json:"peers,omitempty"`
+	// RecheckAfter is when to ask again where Outcome is ExportBehind.
+	RecheckAfter time.Duration `json:"recheck_after,omitempty"`
+	// Reason says in words what an operator should know.
+	Reason string `json:"reason,omitempty"`
+	Timing Timing `json:"timing"`
+}
+
+// ExportZone returns the newest version of a zone, after publishing what the
+// local PowerDNS holds where that differs.
+//
+// Doing it twice is harmless: what is already published is found unchanged. The
+// entry's revision is read before PowerDNS is asked, so an export that stalled
+// while another one published loses the compare-and-set and reads again; it
+// never re-publishes what it had read.
+func (p *Primary) ExportZone(ctx context.Context, in ExportZoneInput) (ExportZoneResult, error) {
+	defer beat(ctx, func() any { return in.Zone })()
+	zone, err := pdns.CanonicalZone(in.Zone)
+	if err != nil {
+		return ExportZoneResult{}, badInput("export zone: %w", err)
+	}
+	if in.Local && in.Primary != "" && in.Primary != p.ID {
+		return p.result(ExportElsewhere), nil
+	}
+	result, err := p.export(ctx, zone, in)
+	if err != nil {
+		p.Metrics.exported("failed")
+		return ExportZoneResult{}, classify(fmt.Errorf("export zone %s on primary %s: %w", zone, p.ID, err))
+	}
+	p.Metrics.exported(result.Outcome)
+	return result, nil
+}
+
+func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (ExportZoneResult, error) {
+	last, revision, err := p.Versions.Newest(ctx, zone)
+	if err != nil && !errors.Is(err, pdns.ErrNoVersion) {
+		return ExportZoneResult{}, err
+	}
+	if in.Local && last.Records > LocalRecords {
+		return p.result(ExportElsewhere), nil
+	}
+	held, err := p.PowerDNS.Zone(ctx, zone)
+	if errors.Is(err, api.ErrNotFound) {
+		return p.exportGone(ctx, zone, last, revision, in)
+	}
+	if err != nil {
+		return ExportZoneResult{}, err
+	}
+	if !distributed(held) {
+		result := p.result(ExportSkipped)
+		result.Reason = fmt.Sprintf("zone %s is of kind %s on primary %s; only Native and Master zones are distributed", zone, held.Kind, p.ID)
+		return result, nil
+	}
+	content := newSpool(p.SpoolDir)
+	defer content.Close() //nolint:errcheck // a temporary file that is left behind loses nothing
+	summary, err := transfer.Pull(ctx, p.DNSAddress, zone, content)
+	if err != nil {
+		return ExportZoneResult{}, p.explain(held, err)
+	}
+	next := pdns.Version{
+		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records,
+		Signed: summary.Signed, Size: summary.Size, Publisher: p.ID,
+	}
+	if revision != 0 && last.SameContent(next) && last.Version > in.Above {
+		return p.newest(ExportUnchanged, last, revision), nil
+	}
+	if wait, err := p.mayLag(ctx, last, next); err != nil || wait > 0 {
+		result := p.newest(ExportBehind, last, revision)
+		result.RecheckAfter = wait
+		result.Reason = fmt.Sprintf("primary %s holds serial %d of zone %s, primary %s published serial %d: waiting %s for the database to catch up",
+			p.ID, next.Serial, zone, last.Publisher, last.Serial, wait.Round(time.Second))
+		return result, err
+	}
+	reader, err := content.Reader()
+	if err != nil {
+		return ExportZoneResult{}, err
+	}
+	return p.publish(ctx, next, reader, max(last.Version, in.Above), last, revision)
+}
+
+// exportGone deals with a zone that the local PowerDNS does not hold.
+func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
+	switch {
+	case revision == 0:
+		result := p.result(ExportUnknown)
+		result.Reason = fmt.Sprintf("zone %s is not on primary %s and was never distributed", zone, p.ID)
+		return result, nil
+	case last.Deleted && last.Version > in.Above:
+		return p.newest(ExportUnchanged, last, revision), nil
+	}
+	peers, err := p.Peers.OtherPrimaries(ctx)
+	if err != nil {
+		return ExportZoneResult{}, fmt.Errorf("zone is gone here; whether other primaries still hold it is unknown: %w", err)
+	}
+	if len(peers) > 0 {
+		result := p.newest(ExportGone, last, revision)
+		result.Peers = peers
+		return result, nil
+	}
+	tombstone := pdns.Version{Zone: zone, Deleted: true, Publisher: p.ID}
+	return p.publish(ctx, tombstone, nil, max(last.Version, in.Above), last, revision)
+}
+
+// publish numbers next above last and writes it.
+func (p *Primary) publish(ctx context.Context, next pdns.Version, content io.Reader, above int64, last pdns.Version, revision uint64) (ExportZoneResult, error) {
+	now := time.Now()
+	next.Version, next.Time = pdns.NextVersion(above, now), now.UTC()
+	written, err := p.Versions.Publish(ctx, next, content, revision)
+	if err != nil {
+		return ExportZoneResult{}, fmt.Errorf("publish version %d: %w", next.Version, err)
+	}
+	if revision != 0 && !last.Deleted && !next.Deleted && pdns.SerialNewer(last.Serial, next.Serial) {
+		p.Metrics.serialWentBack()
+	}
+	return p.newest(ExportPublished, next, written), nil
+}
+
+// mayLag says how long to wait before content that another primary's
+// newer content contradicts may be published: its serial is not newer, so this
+// primary's database may just lag behind. A single primary never waits.
+func (p *Primary) mayLag(ctx context.Context, last, next pdns.Version) (time.Duration, error) {
+	if last.Version == 0 || last.Publisher == p.ID {
+		return 0, nil
+	}
+	if !last.Deleted && (last.SameContent(next) || pdns.SerialNewer(next.Serial, last.Serial)) {
+		return 0, nil
+	}
+	wait := p.Timing.MaxLag - time.Since(last.Time)
+	if wait <= 0 {
+		return 0, nil
+	}
+	peers, err := p.Peers.OtherPrimaries(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("whether there are other primaries is unknown: %w", err)
+	}
+	if len(peers) == 0 {
+		return 0, nil
+	}
+	return wait, nil
+}
+
+// explain adds the remedy that only the zone's settings tell.
+func (p *Primary) explain(zone api.Zone, err error) error {
+	if errors.Is(err, transfer.ErrRefused) && zone.NSEC3Narrow {
+		return fmt.Errorf("zone %s uses NSEC3 narrow mode, which PowerDNS cannot hand out; "+
+			"remedy: switch it off with `pdnsutil set-nsec3 %s '1 0 0 -'` and rectify: %w", zone.Name, zone.Name, err)
+	}
+	return err
+}
+
+func (p *Primary) result(outcome string) ExportZoneResult {
+	return ExportZoneResult{Outcome: outcome, Timing: p.Timing}
+}
+
+func (p *Primary) newest(outcome string, v pdns.Version, revision uint64) ExportZoneResult {
+	return ExportZoneResult{Outcome: outcome, Version: v, Revision: revision, Timing: p.Timing}
+}
+
+// distributed says whether zones of this kind are distributed. Secondary
+// zones on a primary belong to somebody else; catalogue zones (Producer, Consumer)
+// are PowerDNS's own way of distributing.
+func distributed(zone api.Zone) bool {
+	switch zone.Kind {
+	case "Native", "Master", "Primary":
+		return true
+	}
+	return false
+}

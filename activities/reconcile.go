@@ -1,0 +1,164 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// reconcileAtOnce is how many zones a reconcile brings at the same time. Above
+// four, PowerDNS on two cores gets no faster, and single changes wait longer.
+const reconcileAtOnce = 4
+
+// namesShown bounds the zone names that a result carries.
+const namesShown = 20
+
+// ReconcileZonesInput is empty today.
+type ReconcileZonesInput struct{}
+
+// ReconcileZonesResult counts what a full compare of one secondary found.
+type ReconcileZonesResult struct {
+	Zones   int `json:"zones"`
+	Current int `json:"current"`
+	Applied int `json:"applied"`
+	Deleted int `json:"deleted"`
+	// Foreign and Unknown count zones that were left alone; the names are
+	// the first few.
+	Foreign      int      `json:"foreign"`
+	ForeignZones []string `json:"foreign_zones,omitempty"`
+	Unknown      int      `json:"unknown"`
+	UnknownZones []string `json:"unknown_zones,omitempty"`
+	// Ahead counts zones whose applied version is above the newest
+	// published one: they wait for a fresh export.
+	Ahead      int      `json:"ahead"`
+	AheadZones []string `json:"ahead_zones,omitempty"`
+}
+
+// ReconcileProgress is the heartbeat of a reconcile.
+type ReconcileProgress struct {
+	Done  int64 `json:"done"`
+	Total int   `json:"total"`
+}
+
+// ReconcileZones compares all zones of this secondary with the newest versions
+// and brings those that differ. It is resumable since a second attempt
+// compares anew and finds less to do.
+func (s *Secondary) ReconcileZones(ctx context.Context, _ ReconcileZonesInput) (ReconcileZonesResult, error) {
+	var done atomic.Int64
+	var total atomic.Int64
+	defer beat(ctx, func() any { return ReconcileProgress{Done: done.Load(), Total: int(total.Load())} })()
+	plan, zones, err := s.plan(ctx)
+	if err != nil {
+		return ReconcileZonesResult{}, classify(fmt.Errorf("reconcile secondary %s: %w", s.ID, err))
+	}
+	todo := append(append([]string{}, plan.Apply...), plan.Delete...)
+	total.Store(int64(len(todo)))
+
+	var failures failures
+	var ahead zoneList
+	var group errgroup.Group
+	group.SetLimit(reconcileAtOnce)
+	for _, zone := range todo {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			result, err := s.bringToNewest(ctx, zone)
+			switch {
+			case isNewerApplied(err):
+				ahead.add(zone)
+			case err != nil:
+				result.Outcome = "failed"
+				failures.add(zone, err)
+			}
+			s.Metrics.observed(result.Outcome, 0)
+			done.Add(1)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return ReconcileZonesResult{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s after %d of %d zones: %w", s.ID, done.Load(), len(todo), err)
+	}
+	if err := failures.error(s.ID, len(todo)); err != nil {
+		return ReconcileZonesResult{}, err
+	}
+	return ReconcileZonesResult{
+		Zones: zones, Current: plan.Current, Applied: len(plan.Apply) - len(ahead.zones), Deleted: len(plan.Delete),
+		Foreign: len(plan.Foreign), ForeignZones: first(plan.Foreign),
+		Unknown: len(plan.Unknown), UnknownZones: first(plan.Unknown),
+		Ahead: len(ahead.zones), AheadZones: first(ahead.zones),
+	}, nil
+}
+
+// plan reads all three sides completely before anything is decided.
+func (s *Secondary) plan(ctx context.Context) (pdns.Plan, int, error) {
+	var newest []pdns.Version
+	for v, err := range s.Versions.All(ctx) {
+		if err != nil {
+			return pdns.Plan{}, 0, fmt.Errorf("list the newest versions: %w", err)
+		}
+		newest = append(newest, v)
+	}
+	zones, err := s.PowerDNS.Zones(ctx)
+	if err != nil {
+		return pdns.Plan{}, 0, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
+	}
+	held := make([]pdns.Held, len(zones))
+	for i, zone := range zones {
+		held[i] = pdns.Held{Zone: zone.Name, Serial: zone.Serial, Ours: zone.OwnedBy(pdns.Account, s.Master)}
+	}
+	applied, err := s.Applied.All()
+	if err != nil {
+		return pdns.Plan{}, 0, err
+	}
+	return pdns.PlanReconcile(newest, held, applied), len(newest), nil
+}
+
+// zoneList collects zone names from several goroutines.
+type zoneList struct {
+	mu    sync.Mutex
+	zones []string
+}
+
+func (l *zoneList) add(zone string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.zones = append(l.zones, zone)
+}
+
+// failures collects what went wrong with single zones.
+type failures struct {
+	mu    sync.Mutex
+	count int
+	first error
+}
+
+func (f *failures) add(zone string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count++
+	if f.first == nil {
+		f.first = fmt.Errorf("zone %s: %w", zone, err)
+	}
+}
+
+// error is retryable whatever the first failure was: the next attempt has
+// only the failed zones left.
+func (f *failures) error(secondary string, total int) error {
+	if f.count == 0 {
+		return nil
+	}
+	return fmt.Errorf("reconcile secondary %s: %d of %d zones failed, the first: %v", secondary, f.count, total, f.first)
+}
+
+func first(zones []string) []string {
+	return zones[:min(len(zones), namesShown)]
+}

@@ -1,0 +1,202 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+// Subscriber is the part of the version store that a secondary reads.
+type Subscriber interface {
+	// Newest returns pdns.ErrNoVersion when nothing was ever published.
+	Newest(ctx context.Context, zone string) (pdns.Version, uint64, error)
+	// Open returns the content of exactly v; pdns.ErrContentGone when a newer
+	// version replaced it.
+	Open(ctx context.Context, v pdns.Version) (io.ReadCloser, error)
+	// All yields every newest version; an error ends it and means unknown.
+	All(ctx context.Context) iter.Seq2[pdns.Version, error]
+}
+
+// SecondaryPowerDNS is the part of the PowerDNS API that applying needs.
+type SecondaryPowerDNS interface {
+	Zone(ctx context.Context, zone string) (api.Zone, error)
+	Zones(ctx context.Context) ([]api.Zone, error)
+	CreateSecondaryZone(ctx context.Context, zone, master, account string) error
+	DeleteZone(ctx context.Context, zone string) error
+	RetrieveZone(ctx context.Context, zone string) error
+	FlushCache(ctx context.Context, zone string) error
+}
+
+// AppliedState remembers what this secondary was seen to serve.
+type AppliedState interface {
+	Get(zone string) (pdns.Applied, bool, error)
+	Set(pdns.Applied) error
+	All() (map[string]pdns.Applied, error)
+}
+
+// Secondary holds what the activities on one secondary's queue need.
+type Secondary struct {
+	ID string
+	// DNSAddress is where the local PowerDNS answers.
+	DNSAddress string
+	// Master is the transfer server's address as zones name it.
+	Master   string
+	PowerDNS SecondaryPowerDNS
+	DNS      Asker
+	Transfer *transfer.Server
+	Versions Subscriber
+	Applied  AppliedState
+	Metrics  *SecondaryMetrics
+
+	zones zoneLocks
+}
+
+// What an apply did; ApplyZoneResult.Outcome.
+const (
+	// AppliedNow: the newest version was transferred and is served.
+	AppliedNow = "applied"
+	// AppliedCurrent: the newest version was served already.
+	AppliedCurrent = "current"
+	// AppliedDelete: the zone is gone from the primary and is no longer served.
+	AppliedDelete = "deleted"
+	// AppliedForeign: a zone of this name exists that is not ours; untouched.
+	AppliedForeign = "foreign"
+	// AppliedNone: nothing was ever published for this zone.
+	AppliedNone = "none"
+)
+
+// ApplyZoneInput asks that a zone be brought to its newest version.
+type ApplyZoneInput struct {
+	Zone string `json:"zone"`
+	// Version is the version that the caller knows of. The newest published
+	// one is applied in any case; an older one is an error.
+	Version int64 `json:"version,omitempty"`
+}
+
+// ApplyZoneResult says what the secondary serves now.
+type ApplyZoneResult struct {
+	Outcome   string    `json:"outcome"`
+	Version   int64     `json:"version,omitempty"`
+	Serial    uint32    `json:"serial,omitempty"`
+	AppliedAt time.Time `json:"applied_at,omitzero"`
+	// TookMS is how long it took, in milliseconds.
+	TookMS int64 `json:"took_ms"`
+	// Reason says in words what an operator should know.
+	Reason string `json:"reason,omitempty"`
+}
+
+// ApplyZone brings one zone of this secondary to its newest version and
+// returns once PowerDNS was seen to serve it.
+//
+// Doing it twice, late or beside another one is harmless: under the zone's lock
+// it asks for the newest version itself, and finds nothing to do when that is
+// served. It never goes back: with no answer from NATS it fails.
+func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZoneResult, error) {
+	defer beat(ctx, func() any { return in.Zone })()
+	started := time.Now()
+	result, err := s.bringToNewest(ctx, in.Zone)
+	if err == nil && result.Version < in.Version && result.Outcome != AppliedForeign {
+		err = fmt.Errorf("NATS shows version %d, the sync published %d: its answer is stale", result.Version, in.Version)
+	}
+	took := time.Since(started)
+	if err != nil {
+		s.Metrics.observed("failed", took.Seconds())
+		return ApplyZoneResult{}, classify(fmt.Errorf("apply zone %s on secondary %s: %w", in.Zone, s.ID, err))
+	}
+	s.Metrics.observed(result.Outcome, took.Seconds())
+	result.TookMS = took.Milliseconds()
+	return result, nil
+}
+
+// bringToNewest is the one function through which every zone of this
+// secondary changes. It holds the zone's lock and loops until what is applied
+// is what is newest.
+func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneResult, error) {
+	unlock, err := s.zones.lock(ctx, zone)
+	if err != nil {
+		return ApplyZoneResult{}, err
+	}
+	defer unlock()
+	outcome := AppliedCurrent
+	for {
+		newest, _, err := s.Versions.Newest(ctx, zone)
+		if errors.Is(err, pdns.ErrNoVersion) {
+			return ApplyZoneResult{Outcome: AppliedNone}, nil
+		}
+		if err != nil {
+			return ApplyZoneResult{}, fmt.Errorf("ask NATS for the newest version: %w", err)
+		}
+		applied, known, err := s.Applied.Get(zone)
+		if err != nil {
+			return ApplyZoneResult{}, err
+		}
+		if known && applied.Version > newest.Version {
+			return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
+		}
+		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.serves(ctx, newest)) {
+			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
+		}
+		outcome, err = s.bring(ctx, newest, known)
+		if errors.Is(err, pdns.ErrContentGone) {
+			continue // a newer version replaced it while we looked
+		}
+		if err != nil {
+			return ApplyZoneResult{}, err
+		}
+		if outcome == AppliedForeign {
+			return ApplyZoneResult{Outcome: outcome, Reason: fmt.Sprintf(
+				"zone %s on secondary %s is not ours (another account or other masters) and stays untouched", zone, s.ID)}, nil
+		}
+		if err := s.Applied.Set(pdns.AppliedFrom(newest, time.Now())); err != nil {
+			return ApplyZoneResult{}, err
+		}
+	}
+}
+
+// bring makes PowerDNS serve v, whatever it serves now.
+func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool) (string, error) {
+	held, err := s.PowerDNS.Zone(ctx, v.Zone)
+	missing := errors.Is(err, api.ErrNotFound)
+	switch {
+	case err != nil && !missing:
+		return "", fmt.Errorf("ask the local PowerDNS for the zone: %w", err)
+	case !missing && !held.OwnedBy(pdns.Account, s.Master):
+		return AppliedForeign, nil
+	case v.Deleted:
+		return AppliedDelete, s.remove(ctx, v.Zone, missing)
+	case !missing && !known && held.Serial == v.Serial && s.holds(ctx, v):
+		return AppliedCurrent, nil // the local state was lost, the content was not
+	}
+	if missing {
+		err := s.PowerDNS.CreateSecondaryZone(ctx, v.Zone, s.Master, pdns.Account)
+		if err != nil {
+			return "", fmt.Errorf("create the zone: %w", err)
+		}
+	}
+	return AppliedNow, s.install(ctx, v)
+}
+
+// serves asks the local PowerDNS by DNS whether it serves v, by serial.
+func (s *Secondary) serves(ctx context.Context, v pdns.Version) bool {
+	answer, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone)
+	if err != nil {
+		return false
+	}
+	if v.Deleted {
+		return !answer.Served(v.Zone)
+	}
+	return answer.Served(v.Zone) && answer.Serial == v.Serial
+}
+
+// holds compares the whole content that the local PowerDNS holds with v.
+func (s *Secondary) holds(ctx context.Context, v pdns.Version) bool {
+	summary, err := transfer.DigestOf(ctx, s.DNSAddress, v.Zone)
+	return err == nil && summary.Serial == v.Serial && summary.Digest == v.Digest
+}

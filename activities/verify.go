@@ -1,0 +1,111 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/query"
+)
+
+// Asker asks a name server for a zone's SOA. An answer, whatever its
+// code, is no error; silence is.
+type Asker interface {
+	SOA(ctx context.Context, server, zone string) (query.Answer, error)
+}
+
+// Verifier asks secondaries from outside, as the public does.
+type Verifier struct {
+	DNS     Asker
+	Metrics *VerifyMetrics
+}
+
+// verifyAtOnce bounds the questions in flight of one check.
+const verifyAtOnce = 32
+
+// verifyWithin bounds one question to one secondary.
+const verifyWithin = 2 * time.Second
+
+// VerifyZoneInput asks whether every target serves version Version.
+type VerifyZoneInput struct {
+	Version pdns.Version `json:"version"`
+	Targets []Target     `json:"targets"`
+}
+
+// What a secondary answered; Served.State.
+const (
+	ServedCurrent  = "current"
+	ServedOutdated = "outdated"
+	ServedMissing  = "missing"
+	ServedLeftOver = "left over"
+	Silent         = "unreachable"
+)
+
+// Served is what one secondary serves of a zone.
+type Served struct {
+	Secondary string `json:"secondary"`
+	State     string `json:"state"`
+	Serial    uint32 `json:"serial,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+// VerifyZoneResult has one entry a target, in the targets' order.
+type VerifyZoneResult struct {
+	Served []Served `json:"served"`
+}
+
+// VerifyZone asks every target by DNS, at the address the public uses, whether
+// it serves the version. It only reads.
+func (v *Verifier) VerifyZone(ctx context.Context, in VerifyZoneInput) (VerifyZoneResult, error) {
+	defer beat(ctx, func() any { return in.Version.Zone })()
+	result := VerifyZoneResult{Served: make([]Served, len(in.Targets))}
+	var group errgroup.Group
+	group.SetLimit(verifyAtOnce)
+	for i, target := range in.Targets {
+		group.Go(func() error {
+			result.Served[i] = v.ask(ctx, in.Version, target)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return VerifyZoneResult{}, fmt.Errorf("verify zone %s: %w", in.Version.Zone, err)
+	}
+	for _, served := range result.Served {
+		v.Metrics.verified(served.State)
+	}
+	return result, nil
+}
+
+func (v *Verifier) ask(ctx context.Context, want pdns.Version, target Target) Served {
+	ctx, cancel := context.WithTimeout(ctx, verifyWithin)
+	defer cancel()
+	served := Served{Secondary: target.ID}
+	answer, err := v.DNS.SOA(ctx, target.DNSAddress, want.Zone)
+	if err != nil {
+		served.State, served.Error = Silent, err.Error()
+		return served
+	}
+	served.Serial = answer.Serial
+	served.State = judge(want, answer)
+	return served
+}
+
+// judge compares an answer with the version that should be served. An equal
+// serial counts as current here; the content check looks deeper.
+func judge(want pdns.Version, answer query.Answer) string {
+	serves := answer.Served(want.Zone)
+	switch {
+	case want.Deleted && serves:
+		return ServedLeftOver
+	case want.Deleted:
+		return ServedCurrent
+	case !serves:
+		return ServedMissing
+	case answer.Serial != want.Serial:
+		return ServedOutdated
+	}
+	return ServedCurrent
+}

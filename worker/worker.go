@@ -1,0 +1,84 @@
+// Package worker says which workflows and activities each role serves, and on
+// which task queue. A worker that depends on the local PowerDNS takes work
+// only while PowerDNS answers.
+package worker
+
+import (
+	"log/slog"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/workflows"
+)
+
+// exportsAtOnce bounds the zones that a primary exports at the same time: each
+// is an AXFR from the local PowerDNS, and on a host of a few cores more of them
+// only wait for each other.
+const exportsAtOnce = 16
+
+// appliesAtOnce bounds the zones that a secondary brings at the same time.
+// PowerDNS takes them with `retrieval-threads` (2) at once; the rest waits in
+// its queue.
+const appliesAtOnce = 16
+
+// Primary is what a primary's workers serve.
+type Primary struct {
+	Client    client.Client
+	Activity  *activities.Primary
+	Directory *activities.Directory
+	Verifier  *activities.Verifier
+	Logger    *slog.Logger
+}
+
+// Workflows returns the worker of the workflow queue. Exports run beside the
+// workflow, as local activities; the queue carries no other activities.
+func (p Primary) Workflows() worker.Worker {
+	w := worker.New(p.Client, workflows.WorkflowQueue, worker.Options{
+		LocalActivityWorkerOnly:                 true,
+		MaxConcurrentLocalActivityExecutionSize: exportsAtOnce,
+	})
+	RegisterWorkflows(w)
+	w.RegisterActivity(p.Activity)
+	w.RegisterActivity(p.Directory)
+	return w
+}
+
+// Exports returns the gated workers of the two export queues: the one that all
+// primaries share and this host's own. While PowerDNS is down they take
+// nothing, so another primary does the work, or it waits.
+func (p Primary) Exports() *Gated {
+	return newGated(p.Logger, func() []worker.Worker {
+		var workers []worker.Worker
+		for _, queue := range []string{workflows.PrimaryQueue, workflows.PrimaryHostQueue(p.Activity.ID)} {
+			w := worker.New(p.Client, queue, worker.Options{
+				DisableWorkflowWorker:              true,
+				MaxConcurrentActivityExecutionSize: exportsAtOnce,
+			})
+			w.RegisterActivity(p.Activity)
+			w.RegisterActivity(p.Directory)
+			w.RegisterActivity(p.Verifier)
+			workers = append(workers, w)
+		}
+		return workers
+	})
+}
+
+// Secondary returns the gated worker of one secondary's queue.
+func Secondary(c client.Client, activity *activities.Secondary, logger *slog.Logger) *Gated {
+	return newGated(logger, func() []worker.Worker {
+		w := worker.New(c, workflows.SecondaryHostQueue(activity.ID), worker.Options{
+			DisableWorkflowWorker:              true,
+			MaxConcurrentActivityExecutionSize: appliesAtOnce,
+		})
+		w.RegisterActivity(activity)
+		return []worker.Worker{w}
+	})
+}
+
+// RegisterWorkflows registers every workflow under its contract name.
+func RegisterWorkflows(w worker.WorkflowRegistry) {
+	w.RegisterWorkflow(workflows.SyncZone)
+	w.RegisterWorkflow(workflows.ReconcileSecondary)
+}

@@ -1,0 +1,106 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Bounds of waiting and retrying, in one place. The heartbeat timeout and the
+// longest retry interval are 5 s everywhere, so that whatever was down is used
+// again within seconds of its return.
+const (
+	heartbeatTimeout = 5 * time.Second
+	maxRetryInterval = 5 * time.Second
+	// hostStart bounds the wait on one host's queue: an absent host never
+	// drains it.
+	hostStart = 10 * time.Second
+	// localExport bounds an export as a local activity: it blocks the
+	// workflow task.
+	localExport = 2 * time.Second
+	// applyWithin is how long a secondary may fail or be slow before it is
+	// lagging; it is reconciled on its return.
+	applyWithin = 2 * time.Minute
+)
+
+func retries(initial time.Duration, attempts int32) *temporal.RetryPolicy {
+	return &temporal.RetryPolicy{
+		InitialInterval: initial, BackoffCoefficient: 2, MaximumInterval: maxRetryInterval, MaximumAttempts: attempts,
+	}
+}
+
+// onLocalWorker is for steps on the workflow worker's own host, a primary: they
+// save two hops through Temporal.
+func onLocalWorker(ctx workflow.Context) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: localExport,
+		RetryPolicy:            retries(20*time.Millisecond, 5),
+	})
+}
+
+// onPrimaryHost is for steps on one primary. A few attempts only: where that
+// host cannot, any other one shall.
+func onPrimaryHost(ctx workflow.Context, id, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              PrimaryHostQueue(id),
+		ScheduleToStartTimeout: hostStart / 2,
+		StartToCloseTimeout:    10 * time.Minute,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(100*time.Millisecond, 3),
+		Summary:                summary,
+	})
+}
+
+// onAnyPrimary is for steps that wait until some primary can: the change must
+// not be lost.
+func onAnyPrimary(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           PrimaryQueue,
+		StartToCloseTimeout: 10 * time.Minute,
+		HeartbeatTimeout:    heartbeatTimeout,
+		RetryPolicy:         retries(100*time.Millisecond, 0),
+		Summary:             summary,
+	})
+}
+
+// verifying is for the check from outside: it only reads, and the next
+// change checks again, so it is tried for a minute.
+func verifying(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              PrimaryQueue,
+		ScheduleToCloseTimeout: time.Minute,
+		StartToCloseTimeout:    30 * time.Second,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(time.Second, 0),
+		Summary:                summary,
+	})
+}
+
+// onSecondary is for bringing one zone to its newest version on one secondary.
+// Large zones get the time that PowerDNS needs to store them.
+func onSecondary(ctx workflow.Context, id string, records int, summary string) workflow.Context {
+	forSize := time.Duration(records) * 200 * time.Microsecond
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              SecondaryHostQueue(id),
+		ScheduleToStartTimeout: hostStart,
+		ScheduleToCloseTimeout: applyWithin + forSize,
+		StartToCloseTimeout:    applyWithin + forSize,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(100*time.Millisecond, 0),
+		Summary:                summary,
+	})
+}
+
+// reconciling is for comparing one secondary in full, which may take long.
+func reconciling(ctx workflow.Context, id string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              SecondaryHostQueue(id),
+		ScheduleToStartTimeout: hostStart,
+		ScheduleToCloseTimeout: 12 * time.Hour,
+		StartToCloseTimeout:    2 * time.Hour,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(time.Second, 0),
+		Summary:                "compare all zones of " + id,
+	})
+}

@@ -1,0 +1,102 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+)
+
+// ReconcileSecondaryResult says what a full compare of one secondary found in
+// its last round.
+type ReconcileSecondaryResult struct {
+	Secondary string                          `json:"secondary"`
+	Outcome   string                          `json:"outcome"`
+	Reason    string                          `json:"reason,omitempty"`
+	Rounds    int                             `json:"rounds"`
+	Found     activities.ReconcileZonesResult `json:"found"`
+	Error     string                          `json:"error,omitempty"`
+}
+
+// ReconcileSecondary compares one secondary in full with the newest versions
+// and repairs what differs. One runs a secondary; asked again meanwhile, it does
+// one more round.
+func ReconcileSecondary(ctx workflow.Context, in ReconcileSecondaryInput) (ReconcileSecondaryResult, error) {
+	if in.Secondary == "" {
+		return ReconcileSecondaryResult{}, temporal.NewNonRetryableApplicationError(
+			`ReconcileSecondary needs {"secondary":"<id>"}; pdns-distribute status lists them`, activities.ErrTypeBadInput, nil)
+	}
+	r := &secondaryReconcile{in: in, requests: workflow.GetSignalChannel(ctx, SignalReconcile)}
+	r.result = ReconcileSecondaryResult{Secondary: in.Secondary, Reason: in.Reason}
+	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (ReconcileSecondaryResult, error) { return r.result, nil }); err != nil {
+		return ReconcileSecondaryResult{}, err
+	}
+	return r.run(ctx)
+}
+
+type secondaryReconcile struct {
+	in       ReconcileSecondaryInput
+	requests workflow.ReceiveChannel
+	result   ReconcileSecondaryResult
+}
+
+func (r *secondaryReconcile) run(ctx workflow.Context) (ReconcileSecondaryResult, error) {
+	trigger := r.in.Trigger
+	if trigger == "" {
+		trigger = TriggerManual
+	}
+	if _, there := workflow.GetTypedSearchAttributes(ctx).GetKeyword(secondaryAttribute); !there {
+		err := workflow.UpsertTypedSearchAttributes(ctx, secondaryAttribute.ValueSet(r.in.Secondary), triggerAttribute.ValueSet(trigger))
+		if err != nil {
+			return r.result, err
+		}
+	}
+	for again := true; again; again = r.drain() {
+		r.drain() // requests until now are served by this round
+		r.round(ctx)
+		if r.result.Rounds%continueAfter == 0 && r.requests.Len() == 0 {
+			break
+		}
+	}
+	return r.result, workflow.UpsertTypedSearchAttributes(ctx, outcomeAttribute.ValueSet(r.result.Outcome))
+}
+
+// drain takes all requests that have arrived and says whether there were any.
+func (r *secondaryReconcile) drain() bool {
+	any := false
+	for {
+		var request ReconcileSecondaryInput
+		if !r.requests.ReceiveAsync(&request) {
+			return any
+		}
+		any = true
+		r.result.Reason = request.Reason
+	}
+}
+
+func (r *secondaryReconcile) round(ctx workflow.Context) {
+	r.result.Rounds++
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("comparing all zones of **%s** (%s)", r.in.Secondary, r.result.Reason))
+	var found activities.ReconcileZonesResult
+	err := workflow.ExecuteActivity(reconciling(ctx, r.in.Secondary), secondary.ReconcileZones, activities.ReconcileZonesInput{}).Get(ctx, &found)
+	r.result.Found, r.result.Error, r.result.Outcome = found, "", OutcomeInSync
+	switch {
+	case err != nil:
+		r.result.Outcome, r.result.Error = OutcomeFailed, failureText(err)
+	case found.Foreign+found.Unknown+found.Ahead > 0:
+		r.result.Outcome = OutcomePartial
+	}
+	workflow.SetCurrentDetails(ctx, r.result.Markdown())
+}
+
+// Markdown renders the result for the web UI.
+func (r ReconcileSecondaryResult) Markdown() string {
+	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d foreign, %d unknown, %d ahead",
+		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Foreign, r.Found.Unknown, r.Found.Ahead)
+	if r.Error != "" {
+		text += "\n\n" + r.Error
+	}
+	return text
+}

@@ -1,0 +1,131 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+)
+
+// The activity structs, used through nil pointers for their methods' names.
+var (
+	primary   *activities.Primary
+	directory *activities.Directory
+	verifier  *activities.Verifier
+	secondary *activities.Secondary
+)
+
+// export asks for the newest version and, at the same time, for the secondaries
+// that must have it.
+func (s *zoneSync) export(ctx workflow.Context) {
+	s.phase = "exporting"
+	s.requested = false
+	s.exportsBegun++
+	s.counts.Exports++
+	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries,
+		activities.DiscoverSecondariesInput{IDs: s.in.Secondaries})
+	result, err := s.exportZone(ctx)
+	s.discovered(ctx, found)
+	s.exported(ctx, result, err)
+	s.exportsEnded++
+	s.nextExport = workflow.Now(ctx).Add(s.timing.MinInterval)
+}
+
+// exportZone exports where it is quickest: beside this workflow if that is the
+// primary that took the change, else on that primary, else on any.
+func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult, error) {
+	in := activities.ExportZoneInput{Zone: s.in.Zone, Primary: s.primary, Above: s.above, Local: true}
+	var result activities.ExportZoneResult
+	err := workflow.ExecuteLocalActivity(onLocalWorker(ctx), primary.ExportZone, in).Get(ctx, &result)
+	if err == nil && result.Outcome != activities.ExportElsewhere || permanent(err) {
+		return result, err
+	}
+	summary := "export " + s.in.Zone
+	in.Local = false
+	if s.primary != "" {
+		err = workflow.ExecuteActivity(onPrimaryHost(ctx, s.primary, summary), primary.ExportZone, in).Get(ctx, &result)
+		if err == nil || permanent(err) {
+			return result, err
+		}
+		workflow.GetLogger(ctx).Warn("the primary that took the change cannot export it; any other shall",
+			"zone", s.in.Zone, "primary", s.primary, "error", err)
+	}
+	in.Primary = ""
+	err = workflow.ExecuteActivity(onAnyPrimary(ctx, summary), primary.ExportZone, in).Get(ctx, &result)
+	return result, err
+}
+
+// permanent says that no other primary can do better.
+func permanent(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.NonRetryable()
+}
+
+// discovered takes over the targets; where they could not be learned, the
+// known ones stay.
+func (s *zoneSync) discovered(ctx workflow.Context, found workflow.Future) {
+	var result activities.DiscoverSecondariesResult
+	err := found.Get(ctx, &result)
+	if err != nil && !permanent(err) {
+		err = workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
+			activities.DiscoverSecondariesInput{IDs: s.in.Secondaries}).Get(ctx, &result)
+	}
+	s.lastError = ""
+	if err != nil {
+		s.lastError = failureText(err)
+		return
+	}
+	s.targets = result.Targets
+	s.lastError = result.Warning
+	if len(s.targets) == 0 {
+		s.lastError = "no secondary to sync to: the roster is empty or all of it is paused; a secondary joins when its worker first registers"
+	}
+}
+
+// exported takes over what the export found.
+func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneResult, err error) {
+	if err == nil && result.Outcome == activities.ExportGone {
+		result, err = s.confirmGone(ctx, result)
+	} else {
+		s.goneSince = time.Time{}
+	}
+	s.outcome = ""
+	if err != nil {
+		s.outcome, s.lastError = OutcomeFailed, failureText(err)
+		return
+	}
+	s.timing = result.Timing
+	switch result.Outcome {
+	case activities.ExportUnknown:
+		s.outcome, s.lastError = OutcomeFailed, result.Reason
+	case activities.ExportSkipped:
+		s.outcome, s.lastError = OutcomeSkipped, result.Reason
+	case activities.ExportBehind, activities.ExportGone:
+		s.lastError = result.Reason
+		s.requested, s.retryAt = true, workflow.Now(ctx).Add(result.RecheckAfter)
+	}
+	if result.Version.Supersedes(s.newest.Version) {
+		s.newest = result.Version
+	}
+	if s.newest.Version > s.above {
+		s.above = 0
+	}
+}
+
+// failureText is what an operator should read of an activity's error: the
+// innermost message, without Temporal's wrapping.
+func failureText(err error) string {
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	switch {
+	case errors.As(err, &app):
+		return app.Message()
+	case errors.As(err, &timeout):
+		return fmt.Sprintf("timed out (%s)", timeout.TimeoutType())
+	}
+	return err.Error()
+}

@@ -1,0 +1,352 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+var testTiming = activities.Timing{MinInterval: 50 * time.Millisecond, EventCheckWait: 20 * time.Second, MaxLag: time.Minute}
+
+// syncTest is one SyncZone over activities whose faults a test chooses: what
+// real servers cannot be made to show at a chosen moment.
+type syncTest struct {
+	*testsuite.TestWorkflowEnvironment
+	exports atomic.Int64
+}
+
+func newSyncTest(t *testing.T, ids ...string) *syncTest {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := &syncTest{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	env.RegisterWorkflow(SyncZone)
+	env.RegisterActivity(&activities.Primary{})
+	env.RegisterActivity(&activities.Directory{})
+	env.RegisterActivity(&activities.Verifier{})
+	env.RegisterActivity(&activities.Secondary{})
+	var targets []activities.Target
+	for _, id := range ids {
+		targets = append(targets, activities.Target{ID: id, DNSAddress: "127.0.0.1:53", Reachable: true})
+	}
+	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).
+		Return(activities.DiscoverSecondariesResult{Targets: targets}, nil).Maybe()
+	return env
+}
+
+// exporting makes every export publish a new version.
+func (e *syncTest) exporting() {
+	e.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			n := e.exports.Add(1)
+			return published(in.Zone, n), nil
+		}).Maybe()
+}
+
+func published(zone string, n int64) activities.ExportZoneResult {
+	return activities.ExportZoneResult{
+		Outcome: activities.ExportPublished, Revision: uint64(n), Timing: testTiming,
+		Version: pdns.Version{Zone: zone, Version: n, Serial: uint32(n), Records: 5, Publisher: "primary-1"},
+	}
+}
+
+// applying makes every secondary serve what it is asked for.
+func (e *syncTest) applying() {
+	e.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(applied).Maybe()
+}
+
+func applied(_ context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+	return activities.ApplyZoneResult{Outcome: activities.AppliedNow, Version: in.Version, Serial: uint32(in.Version)}, nil
+}
+
+// serving makes every check from outside find state.
+func (e *syncTest) serving(state string) *testsuite.MockCallWrapper {
+	return e.OnActivity(verifier.VerifyZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.VerifyZoneInput) (activities.VerifyZoneResult, error) {
+			var result activities.VerifyZoneResult
+			for _, target := range in.Targets {
+				result.Served = append(result.Served, activities.Served{Secondary: target.ID, State: state})
+			}
+			return result, nil
+		})
+}
+
+func (e *syncTest) run(t *testing.T, in SyncZoneInput) SyncZoneResult {
+	t.Helper()
+	e.ExecuteWorkflow(SyncZone, in)
+	require.True(t, e.IsWorkflowCompleted())
+	require.NoError(t, e.GetWorkflowError())
+	var result SyncZoneResult
+	require.NoError(t, e.GetWorkflowResult(&result))
+	return result
+}
+
+func TestSyncZoneReachesEverySecondary(t *testing.T) {
+	env := newSyncTest(t, "a", "b")
+	env.exporting()
+	env.applying()
+	env.serving(activities.ServedCurrent).Once()
+	result := env.run(t, SyncZoneInput{Zone: "Example.ORG", Trigger: TriggerEvent})
+	require.Equal(t, "example.org.", result.Zone)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Equal(t, 1, result.Exports)
+	require.Len(t, result.Secondaries, 2)
+	require.Empty(t, result.Phase)
+	env.AssertExpectations(t)
+}
+
+func TestSyncZoneSharesExports(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.exporting()
+	env.applying()
+	env.serving(activities.ServedCurrent)
+	for i := range 40 {
+		env.RegisterDelayedCallback(func() {
+			env.SignalWorkflow(SignalZoneChanged, ZoneChange{ChangeID: fmt.Sprint(i)})
+		}, time.Duration(i)*5*time.Millisecond)
+	}
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, 40, result.Changes)
+	require.LessOrEqual(t, result.Exports, 6, "40 changes within 200 ms, one export per 50 ms")
+	require.EqualValues(t, result.Exports, result.Version)
+	require.Equal(t, result.Version, result.Secondaries[0].Version, "the last export reached the secondary")
+}
+
+func TestSyncZoneExportsAgainForWhatArrivesDuringAnExport(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.applying()
+	env.serving(activities.ServedCurrent)
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			if in.Local {
+				return activities.ExportZoneResult{Outcome: activities.ExportElsewhere, Timing: testTiming}, nil
+			}
+			n := env.exports.Add(1)
+			if n == 1 {
+				env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
+			}
+			return published(in.Zone, n), nil
+		})
+	require.Equal(t, 2, env.run(t, SyncZoneInput{Zone: "example.org."}).Exports)
+}
+
+func TestSyncZoneLaggingSecondaryHoldsUpNobody(t *testing.T) {
+	env := newSyncTest(t, "dead", "fine")
+	env.exporting()
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+			if activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue("dead") {
+				return activities.ApplyZoneResult{}, errors.New("connection refused")
+			}
+			return applied(ctx, in)
+		})
+	env.serving(activities.ServedCurrent)
+	var lastVersion int64
+	for i := range 5 {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalZoneChanged, ZoneChange{}) }, time.Duration(1+i)*time.Second)
+	}
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(QueryStatus)
+		require.NoError(t, err)
+		var status SyncZoneResult
+		require.NoError(t, value.Get(&status))
+		require.Equal(t, StatePending, status.Secondaries[0].State, "dead is still being tried")
+		require.Equal(t, StateInSync, status.Secondaries[1].State)
+		lastVersion = status.Secondaries[1].Version
+	}, 10*time.Second)
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.EqualValues(t, 6, lastVersion, "the other one has the last change while dead is tried")
+	require.Equal(t, OutcomePartial, result.Outcome)
+	require.Equal(t, StateLagging, result.Secondaries[0].State)
+	require.Contains(t, result.Secondaries[0].Error, "connection refused")
+}
+
+func TestSyncZoneWithoutSecondariesIsNoSuccess(t *testing.T) {
+	env := newSyncTest(t)
+	env.exporting()
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, OutcomeFailed, result.Outcome)
+	require.Contains(t, result.Error, "roster is empty")
+}
+
+func TestSyncZoneRepairsWhatTheCheckFinds(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.exporting()
+	env.applying()
+	env.serving(activities.ServedOutdated).Once()
+	env.serving(activities.ServedCurrent).Once()
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, 1, result.Repaired)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	env.AssertExpectations(t)
+}
+
+func TestSyncZoneReportsWhatStaysWrongFromOutside(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.exporting()
+	env.applying()
+	env.serving(activities.ServedOutdated).Times(2)
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, OutcomePartial, result.Outcome)
+	require.Equal(t, StateOutdated, result.Secondaries[0].State)
+	require.Contains(t, result.Secondaries[0].Error, "from outside")
+}
+
+func TestSyncZoneDeadlineIsNotPushedBack(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.exporting()
+	env.applying()
+	var checks []time.Duration
+	start := env.Now()
+	env.OnActivity(verifier.VerifyZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.VerifyZoneInput) (activities.VerifyZoneResult, error) {
+			checks = append(checks, env.Now().Sub(start).Round(time.Second))
+			return activities.VerifyZoneResult{Served: []activities.Served{{Secondary: "a", State: activities.ServedCurrent}}}, nil
+		})
+	for _, at := range []time.Duration{5, 15} {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalZoneChanged, ZoneChange{}) }, at*time.Second)
+	}
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, []time.Duration{20 * time.Second}, checks)
+	require.Equal(t, 3, result.Exports, "changes during the wait go at once")
+}
+
+func TestSyncZoneExportsAboveWhatASecondaryServes(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.serving(activities.ServedCurrent)
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			return published(in.Zone, max(env.exports.Add(1), in.Above+1)), nil
+		})
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+			if in.Version < 1000 {
+				return activities.ApplyZoneResult{}, temporal.NewNonRetryableApplicationError("newer", activities.ErrTypeNewerApplied, nil, int64(1000))
+			}
+			return applied(ctx, in)
+		})
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.EqualValues(t, 1001, result.Version)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+}
+
+func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
+	gone := activities.ExportZoneResult{
+		Outcome: activities.ExportGone, Revision: 7, Peers: []string{"primary-2"}, Timing: testTiming,
+		Version: pdns.Version{Zone: "example.org.", Version: 5, Serial: 5},
+	}
+	t.Run("they agree", func(t *testing.T) {
+		env := newSyncTest(t, "a")
+		env.applying()
+		env.serving(activities.ServedCurrent)
+		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil)
+		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{Gone: true}, nil).Once()
+		env.OnActivity(primary.PublishTombstone, mock.Anything, activities.PublishTombstoneInput{Zone: "example.org.", Revision: 7}).
+			Return(activities.ExportZoneResult{Outcome: activities.ExportPublished, Timing: testTiming, Version: pdns.Version{Zone: "example.org.", Version: 6, Deleted: true}}, nil).Once()
+		result := env.run(t, SyncZoneInput{Zone: "example.org."})
+		require.True(t, result.Deleted)
+		require.Equal(t, OutcomeInSync, result.Outcome)
+		env.AssertExpectations(t)
+	})
+	t.Run("one still holds it, then not", func(t *testing.T) {
+		env := newSyncTest(t, "a")
+		env.applying()
+		env.serving(activities.ServedCurrent)
+		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil)
+		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{}, nil).Times(3)
+		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{Gone: true}, nil).Once()
+		env.OnActivity(primary.PublishTombstone, mock.Anything, mock.Anything).
+			Return(activities.ExportZoneResult{Outcome: activities.ExportPublished, Timing: testTiming, Version: pdns.Version{Zone: "example.org.", Version: 6, Deleted: true}}, nil).Once()
+		require.True(t, env.run(t, SyncZoneInput{Zone: "example.org."}).Deleted)
+	})
+	t.Run("one is absent for max_lag", func(t *testing.T) {
+		env := newSyncTest(t, "a")
+		env.applying()
+		env.serving(activities.ServedCurrent)
+		start := env.Now()
+		var after time.Duration
+		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil)
+		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{},
+			temporal.NewNonRetryableApplicationError("down", "Down", nil))
+		env.OnActivity(primary.PublishTombstone, mock.Anything, mock.Anything).Return(
+			func(context.Context, activities.PublishTombstoneInput) (activities.ExportZoneResult, error) {
+				after = env.Now().Sub(start)
+				return activities.ExportZoneResult{Outcome: activities.ExportPublished, Timing: testTiming, Version: pdns.Version{Zone: "example.org.", Version: 6, Deleted: true}}, nil
+			}).Once()
+		require.True(t, env.run(t, SyncZoneInput{Zone: "example.org."}).Deleted)
+		require.GreaterOrEqual(t, after, time.Minute)
+	})
+}
+
+func TestSyncZoneContinuesAsNewAndLosesNothing(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.exporting()
+	env.applying()
+	env.serving(activities.ServedCurrent).Maybe()
+	env.RegisterDelayedCallback(func() {
+		for range continueAfter {
+			env.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "primary-1"})
+		}
+	}, time.Second)
+	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org."})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	var in SyncZoneInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	require.NotNil(t, in.Carried)
+	require.True(t, in.Carried.Requested, "the export that the signals asked for is still owed")
+	exported := env.exports.Load()
+	require.Equal(t, exported, in.Carried.Newest.Version)
+	require.Equal(t, continueAfter, in.Carried.Changes)
+	require.Equal(t, "primary-1", in.Primary)
+
+	again := newSyncTest(t, "a")
+	again.exports.Store(exported)
+	again.exporting()
+	again.applying()
+	again.serving(activities.ServedCurrent)
+	result := again.run(t, in)
+	require.Equal(t, exported+1, result.Version)
+	require.EqualValues(t, exported+1, result.Exports)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+}
+
+func TestSyncZoneFallsBackToAnotherPrimary(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.applying()
+	env.serving(activities.ServedCurrent)
+	var asked []string
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			switch {
+			case in.Local:
+				return activities.ExportZoneResult{Outcome: activities.ExportElsewhere, Timing: testTiming}, nil
+			case in.Primary == "primary-1":
+				asked = append(asked, in.Primary)
+				return activities.ExportZoneResult{}, fmt.Errorf("connection refused")
+			}
+			return published(in.Zone, 1), nil
+		})
+	result := env.run(t, SyncZoneInput{Zone: "example.org.", Primary: "primary-1"})
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.NotEmpty(t, asked, "the primary that took the change is asked first")
+}
+
+func TestSyncZoneRefusesABadName(t *testing.T) {
+	env := newSyncTest(t)
+	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "a..b"})
+	require.ErrorContains(t, env.GetWorkflowError(), `SyncZone needs {"zone":"example.org."}`)
+}
