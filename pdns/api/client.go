@@ -117,7 +117,6 @@ func (c *Client) RetrieveZone(ctx context.Context, zone string) error {
 
 // FlushCache drops what PowerDNS has cached at and below the zone's name.
 func (c *Client) FlushCache(ctx context.Context, zone string) error {
-	// The "$" takes the names below along.
 	return c.call(ctx, "flush cache of zone", zone, http.MethodPut, "/cache/flush?domain="+url.QueryEscape(zone), nil, nil)
 }
 

@@ -22,7 +22,7 @@ var (
 type Error struct {
 	// Status is the HTTP status code.
 	Status int
-	// Message is what PowerDNS said, at most 300 characters.
+	// Message is what PowerDNS said, at most 300 octets of it.
 	Message string
 	// Zone is the zone that was asked for, empty where none was.
 	Zone string
@@ -57,6 +57,9 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
+// maxMessage is how much of a message is kept, in octets.
+const maxMessage = 300
+
 // message takes the text out of an error's body, which is
 // {"error":"…","errors":[…]} or plain text.
 func message(status int, body []byte) string {
@@ -72,8 +75,8 @@ func message(status int, body []byte) string {
 	if text == "" {
 		text = http.StatusText(status)
 	}
-	if const300 := 300; len(text) > const300 {
-		text = text[:const300] + "…"
+	if len(text) > maxMessage {
+		text = text[:maxMessage] + "…"
 	}
 	return text
 }
