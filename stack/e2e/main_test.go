@@ -1,0 +1,104 @@
+// Package e2e tests pdns-distribute from outside, as its users see it: zones are changed through the api-proxy and asked
+// for at the secondaries, all on one whole system of real servers (package system) that TestMain starts.
+//
+// Every test uses zones of its own. Tests that only use the system run in parallel; a test that stops, pauses or measures
+// something does not call t.Parallel, so that it has the system to itself: Go runs those first, one by one.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/system"
+)
+
+// sys is the system under test, env its DIR/env.
+var (
+	sys *system.System
+	env map[string]string
+)
+
+// The nameservers. primary is reached through the api-proxy, direct is the same PowerDNS without it.
+var (
+	primary     *nameserver
+	direct      *nameserver
+	secondaries []*nameserver
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run starts the system, runs the tests and takes it down. With E2E_KEEP set, the folder with logs and data stays.
+func run(m *testing.M) (code int, err error) {
+	if os.Getenv("STACK_BIN") == "" {
+		return 1, errors.New("STACK_BIN is not set: run `make test`, or stack/setup.sh test and set it to bin/stack (an absolute path)")
+	}
+	// Not below the package's folder: the path of PowerDNS's control socket has at most 107 octets.
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		return 1, err
+	}
+	opts := system.Options{Dir: dir, FreePorts: true, Owner: os.Getpid()}
+	if os.Getenv("E2E_KEEP") == "" {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	} else {
+		opts.Owner = 0
+		fmt.Fprintln(os.Stderr, "e2e: logs and data stay in", dir)
+	}
+	sys, err = system.Up(context.Background(), opts)
+	if err != nil {
+		return 1, fmt.Errorf("start the system: %w", err)
+	}
+	defer func() { err = errors.Join(err, sys.Down(context.Background())) }()
+	if err := connect(); err != nil {
+		return 1, err
+	}
+	if err := allInRoster(); err != nil {
+		return 1, err
+	}
+	code = m.Run()
+	if code != 0 {
+		showLogs()
+	}
+	return code, nil
+}
+
+// connect fills the package's variables from the system's env.
+func connect() error {
+	var err error
+	if env, err = sys.Env(); err != nil {
+		return err
+	}
+	client, err := httpsClient(env["API_CA"])
+	if err != nil {
+		return err
+	}
+	changes := new(sync.Mutex) // of one PowerDNS, whichever way
+	primary = &nameserver{name: "primary", dns: env["DNS_PRIMARY"], url: env["API_URL"], key: env["API_KEY"], client: client, changes: changes}
+	direct = &nameserver{name: "pdns-primary", dns: env["DNS_PRIMARY"], url: env["PRIMARY_API_URL"], key: env["API_KEY"], client: client, changes: changes}
+	addresses, urls := strings.Split(env["DNS_SECONDARIES"], ","), strings.Split(env["SECONDARY_API_URLS"], ",")
+	for i := range addresses {
+		secondaries = append(secondaries, &nameserver{
+			name: fmt.Sprintf("secondary-%d", i+1), dns: addresses[i], url: urls[i], key: env["SECONDARY_API_KEY"], client: client, changes: new(sync.Mutex),
+		})
+	}
+	return nil
+}
+
+// showLogs prints the end of every process's log, for a failed run.
+func showLogs() {
+	for _, name := range system.Names() {
+		fmt.Fprintf(os.Stderr, "== the end of %s.log\n%s\n", name, sys.LogTail(name))
+	}
+}

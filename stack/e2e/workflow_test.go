@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+)
+
+// syncStatus is what SyncZone answers to the query "status" and returns: a contract with people and scripts.
+type syncStatus struct {
+	Zone        string            `json:"zone"`
+	Outcome     string            `json:"outcome"`
+	Phase       string            `json:"phase"`
+	Version     int64             `json:"version"`
+	Serial      uint32            `json:"serial"`
+	Deleted     bool              `json:"deleted"`
+	Changes     int               `json:"changes"`
+	Exports     int               `json:"exports"`
+	Repaired    int               `json:"repaired"`
+	Secondaries []secondaryStatus `json:"secondaries"`
+	Error       string            `json:"error"`
+}
+
+type secondaryStatus struct {
+	ID      string `json:"id"`
+	State   string `json:"state"`
+	Version int64  `json:"version"`
+	Serial  uint32 `json:"serial"`
+	TookMS  int64  `json:"took_ms"`
+	Error   string `json:"error"`
+}
+
+func (s syncStatus) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s): version %d serial %d deleted %t, %d changes, %d exports", s.Outcome, s.Phase, s.Version, s.Serial, s.Deleted, s.Changes, s.Exports)
+	for _, h := range s.Secondaries {
+		fmt.Fprintf(&b, "; %s %s serial %d %s", h.ID, h.State, h.Serial, h.Error)
+	}
+	if s.Error != "" {
+		b.WriteString("; error: " + s.Error)
+	}
+	return b.String()
+}
+
+// temporal is the one connection to Temporal, as the operator.
+var temporal = sync.OnceValues(func() (client.Client, error) {
+	cert, err := tls.LoadX509KeyPair(env["TEMPORAL_TLS_CERT"], env["TEMPORAL_TLS_KEY"])
+	if err != nil {
+		return nil, err
+	}
+	ca, err := os.ReadFile(env["TEMPORAL_TLS_CA"])
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	return client.NewLazyClient(client.Options{
+		HostPort: env["TEMPORAL_ADDRESS"], Namespace: env["TEMPORAL_NAMESPACE"], Logger: quiet{},
+		ConnectionOptions: client.ConnectionOptions{TLS: &tls.Config{
+			Certificates: []tls.Certificate{cert}, RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12,
+		}},
+	})
+})
+
+// quiet drops the SDK's own lines: what matters comes back as an error.
+type quiet struct{}
+
+var _ log.Logger = quiet{}
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
+
+// errNoWorkflow says that no workflow of this ID was ever started.
+var errNoWorkflow = errors.New("no such workflow")
+
+// status asks the newest SyncZone of the zone, running or ended, how it stands.
+func status(ctx context.Context, zone string) (syncStatus, error) {
+	var s syncStatus
+	c, err := temporal()
+	if err != nil {
+		return s, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	value, err := c.QueryWorkflow(ctx, "sync-zone/"+zone, "", "status")
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return s, errNoWorkflow
+	}
+	if err != nil {
+		return s, fmt.Errorf("status of the sync of %s: %w", zone, err)
+	}
+	return s, value.Get(&s)
+}
+
+// waitStatus waits until the zone's sync is as want says, and returns it. want returns a reason to go on waiting.
+func waitStatus(t testing.TB, zone string, want func(syncStatus) error) syncStatus {
+	t.Helper()
+	var last syncStatus
+	until(t, soon, func() error {
+		s, err := status(t.Context(), zone)
+		if err != nil {
+			return err
+		}
+		last = s
+		if err := want(s); err != nil {
+			return fmt.Errorf("%w; status: %s", err, s)
+		}
+		return nil
+	})
+	return last
+}
+
+// of returns what the status says of one secondary.
+func (s syncStatus) of(id string) secondaryStatus {
+	i := slices.IndexFunc(s.Secondaries, func(h secondaryStatus) bool { return h.ID == id })
+	if i < 0 {
+		return secondaryStatus{ID: id, State: "not listed"}
+	}
+	return s.Secondaries[i]
+}
