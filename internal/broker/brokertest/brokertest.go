@@ -1,0 +1,64 @@
+// Package brokertest connects tests to the real NATS of a test stack.
+package brokertest
+
+import (
+	"io"
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
+	"github.com/pdns-distribute/pdns-distribute/internal/tlsconf"
+)
+
+// Config is how role (primary, secondary-1, secondary-2, operator) connects to the
+// stack's NATS.
+func Config(s *stacktest.Stack, role string) broker.Config {
+	return broker.Config{
+		URLs:         []string{s.Env("NATS_URL")},
+		TLS:          tlsconf.Files{CA: s.Env("NATS_CA")},
+		User:         role,
+		PasswordFile: filepath.Join(s.Dir(), "secrets", "nats-"+role),
+	}
+}
+
+// Connect connects as role, until the test ends. Nothing is logged.
+func Connect(t testing.TB, s *stacktest.Stack, role string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, js, err := broker.Connect(t.Context(), Config(s, role), "test of "+role, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc, js
+}
+
+// Fresh connects as primary to newly made streams and buckets, whatever was
+// there before.
+func Fresh(t testing.TB, s *stacktest.Stack) jetstream.JetStream {
+	t.Helper()
+	_, js := Connect(t, s, "primary")
+	Empty(t, js)
+	if _, err := broker.Ensure(t.Context(), js, Config(s, "primary")); err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// Empty removes all streams and buckets.
+func Empty(t testing.TB, js jetstream.JetStream) {
+	t.Helper()
+	names := js.StreamNames(t.Context())
+	for name := range names.Name() {
+		if err := js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names.Err() != nil {
+		t.Fatal(names.Err())
+	}
+}

@@ -1,0 +1,24 @@
+// Package eventually waits, in tests, for a condition instead of for a time.
+package eventually
+
+import (
+	"testing"
+	"time"
+)
+
+// True asks for the condition every 10 ms and fails the test, naming what was
+// waited for, when it does not hold within the given time.
+func True(t testing.TB, within time.Duration, what string, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); ; {
+		if condition() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+		<-tick.C
+	}
+}
