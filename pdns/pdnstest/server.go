@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -198,13 +199,22 @@ func createDatabase(t testing.TB, file string) {
 		t.Fatalf("tables for SQLite (install pdns-backend-sqlite3): %v", err)
 	}
 	defer sql.Close()
-	cmd := exec.CommandContext(t.Context(), "sqlite3", file)
-	cmd.Stdin = sql
+	runSQL(t, file, sql)
+	runSQL(t, file, strings.NewReader("PRAGMA journal_mode=WAL;"))
+}
+
+// SQL runs statements on a SQLite server's database, past PowerDNS.
+func (s *Server) SQL(t testing.TB, statements string) {
+	t.Helper()
+	runSQL(t, s.database(), strings.NewReader(statements))
+}
+
+func runSQL(t testing.TB, file string, statements io.Reader) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sqlite3", "-bail", file)
+	cmd.Stdin = statements
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("sqlite3 (install sqlite3): %v\n%s", err, out)
-	}
-	if out, err := exec.CommandContext(t.Context(), "sqlite3", file, "PRAGMA journal_mode=WAL").CombinedOutput(); err != nil {
-		t.Fatalf("sqlite3: %v\n%s", err, out)
 	}
 }
 

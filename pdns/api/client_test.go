@@ -1,0 +1,274 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+	"github.com/pdns-distribute/pdns-distribute/pdns/pdnstest"
+	"github.com/pdns-distribute/pdns-distribute/pdns/query"
+)
+
+const (
+	account = "pdns-distribute"
+	master  = "127.0.0.1:5399"
+)
+
+// forEachBackend runs a test with a server of each backend.
+func forEachBackend(t *testing.T, test func(t *testing.T, server *pdnstest.Server, client *api.Client)) {
+	for _, backend := range pdnstest.Backends {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			server := pdnstest.Secondary(t, backend)
+			test(t, server, api.New(server.APIURL, server.APIKey))
+		})
+	}
+}
+
+func TestZoneLife(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, server *pdnstest.Server, client *api.Client) {
+		ctx := t.Context()
+		const zone = "example.org."
+		if _, err := client.Zone(ctx, zone); !errors.Is(err, api.ErrNotFound) {
+			t.Errorf("look up a zone that is not there: %v", err)
+		}
+		if err := client.CreateSecondaryZone(ctx, zone, master, account); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.CreateSecondaryZone(ctx, zone, master, account); !errors.Is(err, api.ErrConflict) {
+			t.Errorf("create it again: %v", err)
+		}
+		got, err := client.Zone(ctx, "EXAMPLE.org")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Name != zone || !got.IsSecondary() || got.Account != account || !slices.Equal(got.Masters, []string{master}) {
+			t.Errorf("zone is %+v", got)
+		}
+		if !got.OwnedBy(account, master) {
+			t.Errorf("zone %+v is not ours", got)
+		}
+		if err := client.RetrieveZone(ctx, zone); err != nil {
+			t.Errorf("retrieve: %v", err)
+		}
+		if answer := server.MustCall(t, http.MethodGet, "/zones/"+zone, nil); !strings.Contains(answer, `"soa_edit_api": ""`) {
+			t.Errorf("PowerDNS would rewrite serials: %s", answer)
+		}
+		if values, err := client.Metadata(ctx, zone, "PRESIGNED"); err != nil || len(values) != 0 {
+			t.Errorf("PRESIGNED is %q, %v", values, err)
+		}
+		if err := client.DeleteZone(ctx, zone); err != nil {
+			t.Fatal(err)
+		}
+		for step, err := range map[string]error{
+			"delete": client.DeleteZone(ctx, zone), "retrieve": client.RetrieveZone(ctx, zone),
+			"metadata": func() error { _, err := client.Metadata(ctx, zone, "PRESIGNED"); return err }(),
+		} {
+			if !errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), zone) {
+				t.Errorf("%s when it is gone: %v", step, err)
+			}
+		}
+	})
+}
+
+// Names that need care in a path. PowerDNS takes no others through its API:
+// zones with escaped names must be created with pdnsutil.
+func TestZoneNames(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, server *pdnstest.Server, client *api.Client) {
+		ctx := t.Context()
+		zones := []string{".", "0/26.2.0.192.in-addr.arpa.", "_x.example.", "xn--bcher-kva.example.", "a-b.0.example."}
+		for _, zone := range zones {
+			if err := client.CreateSecondaryZone(ctx, zone, master, account); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := client.Zone(ctx, zone); err != nil || got.Name != zone {
+				t.Errorf("zone %s: %+v, %v", zone, got, err)
+			}
+		}
+		list, err := client.Zones(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, z := range list {
+			names = append(names, z.Name)
+			if !z.OwnedBy(account, master) {
+				t.Errorf("zone %+v in the list is not ours", z)
+			}
+		}
+		slices.Sort(names)
+		slices.Sort(zones)
+		if !slices.Equal(names, zones) {
+			t.Errorf("list has %q, want %q", names, zones)
+		}
+		for _, zone := range zones {
+			if err := client.RetrieveZone(ctx, zone); err != nil {
+				t.Error(err)
+			}
+			if err := client.FlushCache(ctx, zone); err != nil {
+				t.Error(err)
+			}
+			if err := client.DeleteZone(ctx, zone); err != nil {
+				t.Error(err)
+			}
+		}
+		if list, err := client.Zones(ctx); err != nil || list == nil || len(list) != 0 {
+			t.Errorf("no zones left: %v, %v", list, err)
+		}
+	})
+}
+
+func TestEscapedZoneName(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, server *pdnstest.Server, client *api.Client) {
+		const zone = `a\.b.example.`
+		server.Pdnsutil(t, "create-zone", zone)
+		got, err := client.Zone(t.Context(), zone)
+		if err != nil || got.Name != zone {
+			t.Errorf("zone %+v, %v", got, err)
+		}
+		if err := client.DeleteZone(t.Context(), zone); err != nil {
+			t.Error(err)
+		}
+		var refused *api.Error
+		err = client.CreateSecondaryZone(t.Context(), `a\ b.example.`, master, account)
+		if !errors.As(err, &refused) || refused.Status != http.StatusUnprocessableEntity {
+			t.Errorf("create a zone with a blank in its name: %v", err)
+		}
+	})
+}
+
+func TestServerAndConfig(t *testing.T) {
+	server := pdnstest.Secondary(t, pdnstest.SQLite)
+	client := api.New(server.APIURL+"/", server.APIKey)
+	info, err := client.Server(t.Context())
+	if err != nil || !strings.HasPrefix(info.Version, "4.") && !strings.HasPrefix(info.Version, "5.") {
+		t.Errorf("version %q, %v", info.Version, err)
+	}
+	settings, err := client.Config(t.Context())
+	if err != nil || settings["retrieval-threads"] != "2" {
+		t.Errorf("retrieval-threads is %q, %v", settings["retrieval-threads"], err)
+	}
+}
+
+func TestSignedZoneFields(t *testing.T) {
+	server := pdnstest.Primary(t, pdnstest.SQLite)
+	client := api.New(server.APIURL, server.APIKey)
+	const zone = "signed.example."
+	server.CreateZone(t, zone, "signed.example. 60 IN SOA ns.signed.example. a.signed.example. 7 1800 900 604800 86400\n"+
+		"signed.example. 60 IN NS ns.signed.example.\nns.signed.example. 60 IN A 192.0.2.1\n")
+	server.Sign(t, zone, "1 0 0 -", true)
+	got, err := client.Zone(t.Context(), zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.DNSSEC || got.NSEC3Param != "1 0 0 -" || !got.NSEC3Narrow || got.Serial != 7 || got.EditedSerial != 7 {
+		t.Errorf("zone is %+v", got)
+	}
+	if got.OwnedBy(account, master) {
+		t.Error("a native zone counts as ours")
+	}
+}
+
+// A flush must reach the names below the zone's too.
+func TestFlushCache(t *testing.T) {
+	server := pdnstest.Primary(t, pdnstest.SQLite, "cache-ttl=3600")
+	client := api.New(server.APIURL, server.APIKey)
+	const zone, name = "cached.example.", "www.cached.example."
+	server.CreateZone(t, zone, "@ 60 IN SOA ns.cached.example. a.cached.example. 1 1800 900 604800 86400\nwww 60 IN A 192.0.2.1\n")
+	var dnsClient query.Client
+	ask := func() string {
+		m, err := dnsClient.Exchange(t.Context(), server.DNS, new(dns.Msg).SetQuestion(name, dns.TypeA))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Answer) != 1 {
+			t.Fatalf("answer is %v", m)
+		}
+		return m.Answer[0].(*dns.A).A.String()
+	}
+	ask()
+	server.SQL(t, "UPDATE records SET content='192.0.2.2' WHERE name='www.cached.example'")
+	if got := ask(); got != "192.0.2.1" {
+		t.Fatalf("the answer %s does not come from the cache: this test shows nothing", got)
+	}
+	if err := client.FlushCache(t.Context(), zone); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != "192.0.2.2" {
+		t.Errorf("after the flush the answer is still %s", got)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	const key = "very-secret-key"
+	server := pdnstest.Secondary(t, pdnstest.SQLite)
+	_, err := api.New(server.APIURL, key).Zone(t.Context(), "example.org.")
+	if !errors.Is(err, api.ErrUnauthorized) || errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "api_key_file") {
+		t.Errorf("wrong key: %v", err)
+	}
+	if strings.Contains(err.Error(), key) {
+		t.Errorf("the error shows the key: %v", err)
+	}
+
+	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/redirect."):
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		case strings.HasSuffix(r.URL.Path, "/garbage."):
+			w.Write([]byte("{"))
+		case strings.HasSuffix(r.URL.Path, "/noname."):
+			w.Write([]byte(`{"name":""}`))
+		case strings.HasSuffix(r.URL.Path, "/slow."):
+			<-r.Context().Done()
+		case strings.HasSuffix(r.URL.Path, "/oldunknown."):
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			json.NewEncoder(w).Encode(map[string]string{"error": "Could not find domain 'oldunknown.'"})
+		case strings.HasSuffix(r.URL.Path, "/zones"):
+			w.Write([]byte("null"))
+		default:
+			w.WriteHeader(http.StatusInternalServerError)
+			w.Write([]byte(`{"error":"unable to delete RRSet ` + strings.Repeat("x", 100_000) + `"}`))
+		}
+	}))
+	defer fake.Close()
+	client := api.New(fake.URL, key, api.WithTimeout(200*time.Millisecond))
+	tests := []struct{ zone, want string }{
+		{"redirect.", "302"},
+		{"garbage.", "look up zone garbage.: answer"},
+		{"noname.", "is empty"},
+		{"slow.", "deadline exceeded"},
+		{"oldunknown.", "Could not find domain"},
+		{"fails.", "500"},
+		{"a..b", "empty label"},
+	}
+	for _, tt := range tests {
+		_, err := client.Zone(t.Context(), tt.zone)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.zone) {
+			t.Errorf("%s: %v, want an error with %q", tt.zone, err, tt.want)
+			continue
+		}
+		if strings.Contains(err.Error(), key) || len(err.Error()) > 1000 {
+			t.Errorf("%s: error of %d characters, or with the key: %v", tt.zone, len(err.Error()), err)
+		}
+		if got := errors.Is(err, api.ErrNotFound); got != (tt.zone == "oldunknown.") {
+			t.Errorf("%s: not found %v", tt.zone, got)
+		}
+	}
+	if zones, err := client.Zones(t.Context()); err == nil {
+		t.Errorf("a list that is none gives %v", zones)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := client.DeleteZone(ctx, "fails."); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
