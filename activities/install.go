@@ -88,26 +88,32 @@ func (s *Secondary) retrieve(ctx context.Context, zone string, offer *transfer.O
 	}
 }
 
-// awaitServed asks until the content is served.
-func (s *Secondary) awaitServed(ctx context.Context, v pdns.Version, served func(context.Context, pdns.Version) bool) error {
+// awaitServed asks until served finds nothing wrong.
+func (s *Secondary) awaitServed(ctx context.Context, v pdns.Version, served func(context.Context, pdns.Version) error) error {
 	bound := serveBound(v)
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	flushAt := time.Now().Add(flushAfter)
+	var wrong error
 	for wait := probeEvery; ; wait = min(2*wait, probeEveryMax) {
-		if served(ctx, v) {
+		err := served(bounded, v)
+		if err == nil {
 			return nil
 		}
+		if bounded.Err() == nil || wrong == nil {
+			wrong = err
+		}
 		if time.Now().After(flushAt) {
-			if err := s.PowerDNS.FlushCache(ctx, v.Zone); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			if err := s.PowerDNS.FlushCache(bounded, v.Zone); err != nil && bounded.Err() == nil {
 				return fmt.Errorf("flush the cache: %w", err)
 			}
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return fmt.Errorf("PowerDNS took the zone but does not serve serial %d after %s; its log says why (a limit such as xfr-max-received-mbytes, a record it refuses): %w",
-				v.Serial, bound, ctx.Err())
+			return ctx.Err()
+		case <-bounded.Done():
+			return fmt.Errorf("PowerDNS took it, but after %s it %w; its log says why (a limit such as xfr-max-received-mbytes, a record that it refuses)", bound, wrong)
 		}
 	}
 }
@@ -126,9 +132,6 @@ func (s *Secondary) remove(ctx context.Context, zone string, missing bool) error
 		}
 	}
 	gone := pdns.Version{Zone: zone, Deleted: true}
-	if s.serves(ctx, gone) {
-		return nil
-	}
 	return s.awaitServed(ctx, gone, s.serves)
 }
 

@@ -140,7 +140,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneRe
 		if known && applied.Version > newest.Version {
 			return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
 		}
-		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.serves(ctx, newest)) {
+		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.serves(ctx, newest) == nil) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
 		}
 		outcome, err = s.bring(ctx, newest, known)
@@ -171,7 +171,7 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool) (stri
 		return AppliedForeign, nil
 	case v.Deleted:
 		return AppliedDelete, s.remove(ctx, v.Zone, missing)
-	case !missing && !known && held.Serial == v.Serial && s.holds(ctx, v):
+	case !missing && !known && held.Serial == v.Serial && s.holds(ctx, v) == nil:
 		return AppliedCurrent, nil // the local state was lost, the content was not
 	}
 	if missing {
@@ -183,20 +183,37 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool) (stri
 	return AppliedNow, s.install(ctx, v)
 }
 
-// serves asks the local PowerDNS by DNS whether it serves v, by serial.
-func (s *Secondary) serves(ctx context.Context, v pdns.Version) bool {
+// serves asks the local PowerDNS by DNS whether it serves v, by serial. The
+// error says what it serves instead.
+func (s *Secondary) serves(ctx context.Context, v pdns.Version) error {
 	answer, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone)
-	if err != nil {
-		return false
+	served := err == nil && answer.Served(v.Zone)
+	switch {
+	case err != nil:
+		return err
+	case v.Deleted && served:
+		return fmt.Errorf("still serves serial %d", answer.Serial)
+	case v.Deleted:
+		return nil
+	case !served:
+		return errors.New("serves no SOA of this zone")
+	case answer.Serial != v.Serial:
+		return fmt.Errorf("serves serial %d, not %d", answer.Serial, v.Serial)
 	}
-	if v.Deleted {
-		return !answer.Served(v.Zone)
-	}
-	return answer.Served(v.Zone) && answer.Serial == v.Serial
+	return nil
 }
 
-// holds compares the whole content that the local PowerDNS holds with v.
-func (s *Secondary) holds(ctx context.Context, v pdns.Version) bool {
+// holds compares the whole content that the local PowerDNS holds with v. The
+// error says how it differs, or why it cannot be compared.
+func (s *Secondary) holds(ctx context.Context, v pdns.Version) error {
 	summary, err := transfer.DigestOf(ctx, s.DNSAddress, v.Zone)
-	return err == nil && summary.Serial == v.Serial && summary.Digest == v.Digest
+	switch {
+	case errors.Is(err, transfer.ErrRefused):
+		return fmt.Errorf("cannot be compared at an equal serial, since the local PowerDNS hands out no zones (set allow-axfr-ips=127.0.0.0/8,::1 and not disable-axfr): %w", err)
+	case err != nil:
+		return err
+	case summary.Serial != v.Serial || summary.Digest != v.Digest:
+		return fmt.Errorf("holds other content (serial %d, %d records) than version %d (serial %d, %d records)", summary.Serial, summary.Records, v.Version, v.Serial, v.Records)
+	}
+	return nil
 }

@@ -1,51 +1,91 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"go.temporal.io/sdk/worker"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/outage"
 )
 
-// Gated starts workers when what they depend on is up and stops them when it
-// is down. A stopped worker of the SDK cannot start again, so each opening
+const (
+	// probeEvery paces the questions whether PowerDNS answers.
+	probeEvery = time.Second
+	// probeWithin bounds one question.
+	probeWithin = 2 * time.Second
+	// closeAfter failed questions in a row the gate closes: one lost
+	// datagram is no outage.
+	closeAfter = 2
+)
+
+// Gated runs workers while what they depend on answers, and stops them while
+// it does not. A stopped worker of the SDK cannot start again, so each opening
 // makes new ones.
 type Gated struct {
-	logger *slog.Logger
-	create func() []worker.Worker
-
-	mu      sync.Mutex
+	logger  *slog.Logger
+	create  func() []worker.Worker
 	running []worker.Worker
+	open    atomic.Bool
 }
 
 func newGated(logger *slog.Logger, create func() []worker.Worker) *Gated {
 	return &Gated{logger: logger, create: create}
 }
 
-// Set opens or closes the gate; setting it twice is harmless. An error means
-// that the workers could not start (Temporal unreachable): the gate stays
-// closed, and the next Set(true) tries again.
-func (g *Gated) Set(open bool) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case open && g.running == nil:
-		return g.start()
-	case !open && g.running != nil:
-		g.logger.Warn("taking no more work: the local PowerDNS does not answer")
-		g.stop()
-	}
-	return nil
-}
-
 // Open says whether the workers run.
-func (g *Gated) Open() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.running != nil
+func (g *Gated) Open() bool { return g.open.Load() }
+
+// Run asks probe every second and keeps the gate accordingly, until ctx ends;
+// then it stops the workers. opened is called each time the gate opens, the
+// first time too.
+func (g *Gated) Run(ctx context.Context, probe func(context.Context) error, opened func()) {
+	defer g.stop()
+	powerdns := outage.Log{Logger: g.logger, What: "local PowerDNS"}
+	start := outage.Log{Logger: g.logger, What: "start of the workers"}
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for failed := 0; ; {
+		err := ask(ctx, probe)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			powerdns.Failed(err)
+			if failed++; failed >= closeAfter {
+				g.stop()
+			}
+		default:
+			failed = 0
+			powerdns.OK()
+			if g.Open() {
+				break
+			}
+			if err := g.start(); err != nil {
+				start.Failed(err)
+				break
+			}
+			start.OK()
+			opened()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
+func ask(ctx context.Context, probe func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	return probe(ctx)
+}
+
+// start fails while Temporal is unreachable; it is tried again.
 func (g *Gated) start() error {
 	for _, w := range g.create() {
 		if err := w.Start(); err != nil {
@@ -54,6 +94,7 @@ func (g *Gated) start() error {
 		}
 		g.running = append(g.running, w)
 	}
+	g.open.Store(true)
 	return nil
 }
 
@@ -62,4 +103,5 @@ func (g *Gated) stop() {
 		w.Stop()
 	}
 	g.running = nil
+	g.open.Store(false)
 }

@@ -1,0 +1,255 @@
+package activities_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// interrupted runs a hook between what an export read and what it publishes.
+type interrupted struct {
+	activities.Publisher
+	before func()
+	after  error
+}
+
+func (i *interrupted) Publish(ctx context.Context, v pdns.Version, content io.Reader, revision uint64) (uint64, error) {
+	if i.before != nil {
+		i.before()
+	}
+	written, err := i.Publisher.Publish(ctx, v, content, revision)
+	if err == nil && i.after != nil {
+		return 0, i.after
+	}
+	return written, err
+}
+
+func TestAStalledExportDoesNotBringOldContentBack(t *testing.T) {
+	h := newHosts(t)
+	const zone = "stalled.example."
+	makeZone(t, zone)
+	set(t, zone, 10, "old")
+	stalled := *h.primary
+	stalled.Versions = &interrupted{Publisher: h.store, before: func() {
+		set(t, zone, 11, "new")
+		result, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+		require.Equal(t, activities.ExportPublished, result.Outcome)
+	}}
+	_, err := export(&stalled, activities.ExportZoneInput{Zone: zone})
+	require.ErrorContains(t, err, "another version was published meanwhile")
+	newest, _, err := h.store.Newest(t.Context(), zone)
+	require.NoError(t, err)
+	require.EqualValues(t, 11, newest.Serial)
+
+	result, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportUnchanged, result.Outcome)
+	require.Equal(t, newest.Version, result.Version.Version)
+}
+
+func TestAnExportWhoseWorkerDiesAfterPublishingStillReachesTheSecondaries(t *testing.T) {
+	h := newHosts(t)
+	const zone = "died.example."
+	makeZone(t, zone)
+	dying := *h.primary
+	dying.Versions = &interrupted{Publisher: h.store, after: io.ErrUnexpectedEOF}
+	_, err := export(&dying, activities.ExportZoneInput{Zone: zone})
+	require.Error(t, err)
+	result, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportUnchanged, result.Outcome)
+	require.NotZero(t, result.Version.Version, "the newest version, though this export changed nothing")
+	applied, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, result.Version.Version, applied.Version)
+	requireTXT(t, h.secondary.DNSAddress, zone, "first")
+}
+
+func TestApplyFollowsTheVersionNotTheSerial(t *testing.T) {
+	h := newHosts(t)
+	const zone = "lower.example."
+	makeZone(t, zone)
+	for _, step := range []struct {
+		serial uint32
+		text   string
+	}{{100, "high"}, {7, "lower"}, {7, "equal"}, {4_000_000_000, "above 2^31"}, {5, "wrapped"}} {
+		set(t, zone, step.serial, step.text)
+		exported, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+		require.Equal(t, activities.ExportPublished, exported.Outcome, step.text)
+		applied, err := apply(h.secondary, zone)
+		require.NoError(t, err)
+		require.Equal(t, activities.AppliedNow, applied.Outcome)
+		require.Equal(t, step.serial, applied.Serial)
+		requireTXT(t, h.secondary.DNSAddress, zone, step.text)
+
+		again, err := apply(h.secondary, zone)
+		require.NoError(t, err)
+		require.Equal(t, activities.AppliedCurrent, again.Outcome)
+	}
+}
+
+func TestDeletedZonesAreNoLongerServed(t *testing.T) {
+	h := newHosts(t)
+	const parent, child = "family.example.", "child.family.example."
+	makeZone(t, parent)
+	makeZone(t, child)
+	for _, zone := range []string{parent, child} {
+		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+		_, err = apply(h.secondary, zone)
+		require.NoError(t, err)
+	}
+	call(t, http.MethodDelete, "/zones/"+child, nil)
+	exported, err := export(h.primary, activities.ExportZoneInput{Zone: child})
+	require.NoError(t, err)
+	require.True(t, exported.Version.Deleted)
+	applied, err := apply(h.secondary, child)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedDelete, applied.Outcome)
+	answer, err := h.secondary.DNS.SOA(t.Context(), h.secondary.DNSAddress, child)
+	require.NoError(t, err)
+	require.False(t, answer.Served(child))
+	answer, err = h.secondary.DNS.SOA(t.Context(), h.secondary.DNSAddress, parent)
+	require.NoError(t, err)
+	require.True(t, answer.Served(parent))
+}
+
+func TestATombstoneNeedsEveryPrimary(t *testing.T) {
+	h := newHosts(t)
+	const zone = "peers.example."
+	makeZone(t, zone)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	call(t, http.MethodDelete, "/zones/"+zone, nil)
+	h.primary.Peers = alone{others: []string{"primary-2"}}
+	gone, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportGone, gone.Outcome)
+	require.Equal(t, []string{"primary-2"}, gone.Peers)
+	newest, _, err := h.store.Newest(t.Context(), zone)
+	require.NoError(t, err)
+	require.False(t, newest.Deleted, "nothing is published before the others were asked")
+
+	tombstone := activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision}
+	deleted, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone, tombstone)
+	require.NoError(t, err)
+	require.True(t, deleted.Version.Deleted)
+	again, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone, tombstone)
+	require.NoError(t, err)
+	require.Equal(t, deleted.Version.Version, again.Version.Version)
+}
+
+func TestAnotherPrimarysNewerContentIsNotTakenBack(t *testing.T) {
+	h := newHosts(t)
+	const zone = "replicated.example."
+	makeZone(t, zone)
+	set(t, zone, 20, "new")
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+
+	lagging := *h.primary
+	lagging.ID, lagging.Peers = "primary-2", alone{others: []string{"primary-1"}}
+	for _, serial := range []uint32{19, 20} {
+		set(t, zone, serial, "what a lagging replica still holds")
+		behind, err := export(&lagging, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+		require.Equal(t, activities.ExportBehind, behind.Outcome)
+		require.EqualValues(t, 20, behind.Version.Serial)
+		require.Positive(t, behind.RecheckAfter)
+		require.LessOrEqual(t, behind.RecheckAfter, time.Minute)
+	}
+	lagging.Timing.MaxLag = time.Nanosecond
+	persists, err := export(&lagging, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, persists.Outcome, "what persists for max_lag must get through")
+}
+
+func TestApplyNeverGoesBackToAnOlderBucket(t *testing.T) {
+	h := newHosts(t)
+	const zone = "restored.example."
+	makeZone(t, zone)
+	exported, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	ahead := pdns.AppliedFrom(exported.Version, time.Now())
+	ahead.Version += 1_000_000
+	require.NoError(t, h.secondary.Applied.Set(ahead))
+	_, err = apply(h.secondary, zone)
+	require.ErrorContains(t, err, "the bucket is younger")
+	exported, err = export(h.primary, activities.ExportZoneInput{Zone: zone, Above: ahead.Version})
+	require.NoError(t, err)
+	require.Greater(t, exported.Version.Version, ahead.Version)
+	applied, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, exported.Version.Version, applied.Version)
+}
+
+func TestForeignZonesStayUntouched(t *testing.T) {
+	h := newHosts(t)
+	const zone = "foreign.example."
+	makeZone(t, zone)
+	require.NoError(t, h.secondary.PowerDNS.CreateSecondaryZone(t.Context(), zone, "192.0.2.1:53", pdns.Account))
+	t.Cleanup(func() { require.NoError(t, h.secondary.PowerDNS.DeleteZone(context.Background(), zone)) })
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	applied, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedForeign, applied.Outcome)
+	require.Contains(t, applied.Reason, zone)
+	reconciled, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, activities.ReconcileZonesInput{})
+	require.NoError(t, err)
+	require.Equal(t, []string{zone}, reconciled.ForeignZones)
+
+	call(t, http.MethodDelete, "/zones/"+zone, nil)
+	_, err = export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	applied, err = apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedForeign, applied.Outcome)
+	held, err := h.secondary.PowerDNS.Zone(t.Context(), zone)
+	require.NoError(t, err)
+	require.Equal(t, []string{"192.0.2.1"}, held.Masters)
+}
+
+func TestReconcileBringsWhatIsMissingAndDeletesOnlyTombstones(t *testing.T) {
+	h := newHosts(t)
+	zones := []string{"one.example.", "two.example.", "three.example."}
+	for _, zone := range zones {
+		makeZone(t, zone)
+		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+	}
+	reconcile := func() activities.ReconcileZonesResult {
+		result, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, activities.ReconcileZonesInput{})
+		require.NoError(t, err)
+		return result
+	}
+	require.Equal(t, 3, reconcile().Applied)
+	require.Equal(t, 3, reconcile().Current)
+
+	call(t, http.MethodDelete, "/zones/"+zones[0], nil)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zones[0]})
+	require.NoError(t, err)
+	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zones[1]), "somebody deleted it by hand")
+	result := reconcile()
+	require.Equal(t, 1, result.Deleted)
+	require.Equal(t, 1, result.Applied)
+	requireTXT(t, h.secondary.DNSAddress, zones[1], "first")
+}
+
+func requireTXT(t *testing.T, server, name, want string) {
+	t.Helper()
+	answer, _, err := new(dns.Client).ExchangeContext(t.Context(), new(dns.Msg).SetQuestion(name, dns.TypeTXT), server)
+	require.NoError(t, err)
+	require.Len(t, answer.Answer, 1)
+	require.Equal(t, []string{want}, answer.Answer[0].(*dns.TXT).Txt)
+}

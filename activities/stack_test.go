@@ -1,0 +1,154 @@
+package activities_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/applied"
+	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
+	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
+	"github.com/pdns-distribute/pdns-distribute/internal/versions"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+	"github.com/pdns-distribute/pdns-distribute/pdns/query"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+// stack is NATS with a primary and a secondary PowerDNS, for all tests here.
+var stack *stacktest.Stack
+
+func TestMain(m *testing.M) {
+	var err error
+	if stack, err = stacktest.Up("nats", "pdns-primary", "pdns-secondary-1"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := stack.Down(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// alone says that there is no other primary.
+type alone struct{ others []string }
+
+func (a alone) OtherPrimaries(context.Context) ([]string, error) { return a.others, nil }
+
+// hosts is one primary and one secondary over real servers.
+type hosts struct {
+	store     *versions.Store
+	primary   *activities.Primary
+	secondary *activities.Secondary
+}
+
+func newHosts(t *testing.T) hosts {
+	t.Helper()
+	store := versions.New(brokertest.Fresh(t, stack))
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	dns := &query.Client{}
+	secondaryDNS := firstOf(stack.Env("DNS_SECONDARIES"))
+	server, err := transfer.NewServer("127.0.0.1:0", query.Local{Client: dns, Server: secondaryDNS}, quiet)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	state, err := applied.Open(t.TempDir(), quiet)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+		require.NoError(t, state.Close())
+	})
+	return hosts{
+		store: store,
+		primary: &activities.Primary{
+			ID: "primary-1", DNSAddress: stack.Env("DNS_PRIMARY"), Versions: store, Peers: alone{}, SpoolDir: t.TempDir(),
+			PowerDNS: api.New(stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY")),
+			Timing:   activities.Timing{MinInterval: time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
+		},
+		secondary: &activities.Secondary{
+			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
+			PowerDNS: api.New(firstOf(stack.Env("SECONDARY_API_URLS")), stack.Env("SECONDARY_API_KEY")),
+		},
+	}
+}
+
+func firstOf(list string) string { return strings.Split(list, ",")[0] }
+
+// export runs ExportZone as Temporal would, once.
+func export(p *activities.Primary, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+	return run[activities.ExportZoneResult](p, p.ExportZone, in)
+}
+
+func apply(s *activities.Secondary, zone string) (activities.ApplyZoneResult, error) {
+	return run[activities.ApplyZoneResult](s, s.ApplyZone, activities.ApplyZoneInput{Zone: zone})
+}
+
+func run[R any](holder, activity, in any) (result R, err error) {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(holder)
+	value, err := env.ExecuteActivity(activity, in)
+	if err != nil {
+		return result, err
+	}
+	return result, value.Get(&result)
+}
+
+// zone is a zone on the primary with one TXT record at its top.
+func makeZone(t *testing.T, name string) {
+	t.Helper()
+	call(t, http.MethodPost, "/zones", map[string]any{
+		"name": name, "kind": "Native", "soa_edit_api": "", "nameservers": []string{"ns1." + name},
+		"rrsets": []any{rrset(name, "TXT", `"first"`)},
+	})
+	t.Cleanup(func() { call(t, http.MethodDelete, "/zones/"+name, nil) })
+}
+
+// set replaces the zone's SOA serial and TXT record.
+func set(t *testing.T, name string, serial uint32, text string) {
+	t.Helper()
+	call(t, http.MethodPatch, "/zones/"+name, map[string]any{"rrsets": []any{
+		rrset(name, "SOA", fmt.Sprintf("ns1.%s hostmaster.%s %d 10800 3600 604800 3600", name, name, serial)),
+		rrset(name, "TXT", fmt.Sprintf("%q", text)),
+	}})
+}
+
+func rrset(name, kind, content string) any {
+	return map[string]any{
+		"name": name, "type": kind, "ttl": 60, "changetype": "REPLACE",
+		"records": []any{map[string]any{"content": content, "disabled": false}},
+	}
+}
+
+func call(t *testing.T, method, path string, body any) {
+	t.Helper()
+	data, err := json.Marshal(body)
+	require.NoError(t, err)
+	request, err := http.NewRequest(method, stack.Env("PRIMARY_API_URL")+"/api/v1/servers/localhost"+path, bytes.NewReader(data))
+	require.NoError(t, err)
+	request.Header.Set("X-API-Key", stack.Env("API_KEY"))
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	if response.StatusCode == http.StatusNotFound && method == http.MethodDelete {
+		return
+	}
+	require.Less(t, response.StatusCode, 300, "%s %s: %s", method, path, answer)
+}
