@@ -1,0 +1,154 @@
+// Package dispatch is the one way by which triggers reach Temporal: it turns
+// "look at this zone again" and "compare this secondary" into a start of the
+// workflow, or a signal to the one that runs. Data comes from the triggers and
+// goes to the Temporal server.
+//
+// Since all triggers pass through here, the workflow IDs, and with them the
+// promise "one sync a zone, one reconcile a secondary", are kept in one place.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/pdns-distribute/pdns-distribute/workflows"
+)
+
+// DefaultTimeout bounds one call to Temporal. It is shorter than the event
+// consumer's AckWait of 5 s, so that a call that hangs is given back before
+// NATS delivers its event a second time.
+const DefaultTimeout = 3 * time.Second
+
+// maxWorkflowID is the longest workflow ID in bytes that Temporal takes (its
+// dynamic config limit.maxIDLength, default 1000). A zone name whose octets
+// are nearly all escaped is longer in presentation form.
+const maxWorkflowID = 1000
+
+// ErrImpossible marks what no retry can mend: the input itself is refused.
+var ErrImpossible = errors.New("can never be dispatched")
+
+// Signaler is the part of Temporal's [client.Client] that is used.
+type Signaler interface {
+	// SignalWithStartWorkflow starts the workflow, or signals it where it
+	// runs. After an error it may have done so all the same.
+	SignalWithStartWorkflow(ctx context.Context, workflowID, signalName string, signalArg any,
+		options client.StartWorkflowOptions, workflow any, workflowArgs ...any) (client.WorkflowRun, error)
+}
+
+// Dispatcher starts and signals workflows. It holds no state: any number may
+// run at once, on any number of hosts.
+type Dispatcher struct {
+	// Client reaches Temporal.
+	Client Signaler
+	// Timeout bounds each call; zero means [DefaultTimeout].
+	Timeout time.Duration
+}
+
+// SyncZone has the zone's sync look at it again: it starts SyncZone with in,
+// or signals the running one with change. It returns nil once Temporal has it
+// stored.
+//
+// Calling it twice for one change is harmless. An error that is
+// [ErrImpossible] comes back however often it is called; any other may pass.
+func (d *Dispatcher) SyncZone(ctx context.Context, in workflows.SyncZoneInput, change workflows.ZoneChange) error {
+	id := workflows.SyncZoneID(in.Zone)
+	if len(id) > maxWorkflowID {
+		return fmt.Errorf("sync zone %.100s…: %w: its workflow ID has %d bytes, Temporal takes %d", in.Zone, ErrImpossible, len(id), maxWorkflowID)
+	}
+	trigger := orManual(in.Trigger)
+	options := startOptions(fmt.Sprintf("sync %s (%s)", in.Zone, trigger),
+		temporal.NewSearchAttributeKeyKeywordList(workflows.AttributeZone).ValueSet([]string{in.Zone}),
+		temporal.NewSearchAttributeKeyKeyword(workflows.AttributeTrigger).ValueSet(trigger))
+	err := d.signalWithStart(ctx, id, workflows.SignalZoneChanged, change, options, workflows.SyncZoneType, in)
+	if err != nil {
+		return fmt.Errorf("sync zone %s: %w", in.Zone, err)
+	}
+	return nil
+}
+
+// ReconcileSecondary has a secondary compared in full: it starts
+// ReconcileSecondary with in, or asks the running one for one more round.
+// Errors are as with [Dispatcher.SyncZone].
+func (d *Dispatcher) ReconcileSecondary(ctx context.Context, in workflows.ReconcileSecondaryInput) error {
+	trigger := orManual(in.Trigger)
+	options := startOptions(fmt.Sprintf("reconcile %s (%s)", in.Secondary, trigger),
+		temporal.NewSearchAttributeKeyKeyword(workflows.AttributeSecondary).ValueSet(in.Secondary),
+		temporal.NewSearchAttributeKeyKeyword(workflows.AttributeTrigger).ValueSet(trigger))
+	options.StaticDetails = in.Reason
+	id := workflows.ReconcileSecondaryID(in.Secondary)
+	err := d.signalWithStart(ctx, id, workflows.SignalReconcile, in, options, workflows.ReconcileSecondaryType, in)
+	if err != nil {
+		return fmt.Errorf("reconcile secondary %s: %w", in.Secondary, err)
+	}
+	return nil
+}
+
+func (d *Dispatcher) signalWithStart(ctx context.Context, id, signal string, payload any, options client.StartWorkflowOptions, workflowType string, in any) error {
+	timeout := d.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, err := d.Client.SignalWithStartWorkflow(ctx, id, signal, payload, options, workflowType, in)
+	return explain(err)
+}
+
+// startOptions are the options that every workflow is started with. A closed
+// run of the same ID never stands in the way, and a running one is signalled.
+// There is no run timeout: a sync ends by itself and an operator can end it.
+func startOptions(summary string, attributes ...temporal.SearchAttributeUpdate) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		TaskQueue:                workflows.WorkflowQueue,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		TypedSearchAttributes:    temporal.NewSearchAttributes(attributes...),
+		StaticSummary:            summary,
+	}
+}
+
+// explain adds to an error of Temporal what to do about it.
+func explain(err error) error {
+	var (
+		invalid   *serviceerror.InvalidArgument
+		namespace *serviceerror.NamespaceNotFound
+		denied    *serviceerror.PermissionDenied
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute"):
+		return fmt.Errorf("%w: Temporal's namespace lacks a search attribute that pdns-distribute needs (%s as keyword list; %s, %s, %s as keyword); "+
+			"a running primary makes them within a minute where its certificate has admin rights in the namespace, else make them with: "+
+			"temporal operator search-attribute create --name NAME --type Keyword|KeywordList",
+			err, workflows.AttributeZone, workflows.AttributeSecondary, workflows.AttributeTrigger, workflows.AttributeOutcome)
+	case errors.As(err, &namespace):
+		return fmt.Errorf("%w: look at temporal.namespace, or make it with: temporal operator namespace create", err)
+	case errors.As(err, &denied):
+		return fmt.Errorf("%w: the certificate or API key under [temporal] needs writer rights in temporal.namespace", err)
+	case errors.Is(err, context.DeadlineExceeded), isDeadline(err):
+		return fmt.Errorf("%w: Temporal did not answer in time; look at the server and at temporal.address", err)
+	}
+	return err
+}
+
+// isDeadline tells a deadline that gRPC reports as an error of its own.
+func isDeadline(err error) bool {
+	var deadline *serviceerror.DeadlineExceeded
+	return errors.As(err, &deadline)
+}
+
+func orManual(trigger string) string {
+	if trigger == "" {
+		return workflows.TriggerManual
+	}
+	return trigger
+}

@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+)
+
+var errAbandoned = errors.New("the request's body is no longer wanted")
+
+// body is a request's body on its way to PowerDNS. It knows when all of it was
+// passed on: before that PowerDNS has no complete request and cannot have
+// changed anything (4.7.3 answers 400 to a body that breaks off, both with
+// Content-Length and chunked).
+//
+// That is also how the zone's name is learnt from the body without keeping it
+// all: octets go to PowerDNS while they are searched for the name, and only the
+// last are held back until the intent is durable.
+type body struct {
+	io.ReadCloser
+
+	mu   sync.Mutex
+	left int64     // octets still to come, -1 when unknown
+	scan *nameScan // nil when the name is not sought
+	// last is called with the name before the last octets are passed on; its
+	// error keeps them back.
+	last   func(name string) error
+	err    error
+	passed bool // all was passed on
+	over   bool
+}
+
+// newBody wraps r's body. last may be nil.
+func newBody(r *http.Request, last func(name string) error) *body {
+	b := &body{ReadCloser: r.Body, left: r.ContentLength, last: last}
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		b.passed = true
+		return b
+	}
+	if last != nil {
+		b.scan = newNameScan()
+	}
+	return b
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return 0, errAbandoned
+	}
+	if b.scan != nil && n > 0 {
+		_, _ = b.scan.Write(p[:n]) // its reader never closes before we do
+	}
+	if b.left > 0 {
+		b.left -= int64(n)
+	}
+	if err == io.EOF || b.left == 0 {
+		if e := b.finish(); e != nil {
+			b.err = e
+			return 0, e
+		}
+		b.passed = true
+	}
+	return n, err
+}
+
+func (b *body) finish() error {
+	if b.scan == nil {
+		return nil
+	}
+	name := b.scan.finish()
+	b.scan = nil
+	if name == "" {
+		return nil
+	}
+	return b.last(name)
+}
+
+// end says that no more is to be passed on. It returns whether all was, and
+// the error that kept back the last octets. The transport may still be reading
+// when PowerDNS answered early; what it reads then goes nowhere.
+func (b *body) end() (passed bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+	if b.scan != nil {
+		b.scan.finish()
+		b.scan = nil
+	}
+	return b.passed, b.err
+}
