@@ -36,10 +36,8 @@ type Target struct {
 	Reachable bool `json:"reachable"`
 }
 
-// DiscoverSecondariesInput narrows the targets to IDs, where given.
-type DiscoverSecondariesInput struct {
-	IDs []string `json:"ids,omitempty"`
-}
+// DiscoverSecondariesInput is empty today.
+type DiscoverSecondariesInput struct{}
 
 // DiscoverSecondariesResult lists the targets of a sync, sorted by ID.
 type DiscoverSecondariesResult struct {
@@ -52,7 +50,7 @@ type DiscoverSecondariesResult struct {
 // them is reachable. With Consul down the roster alone counts. It only reads.
 // An empty roster is an empty list here; that it is no success is for the
 // workflow to say.
-func (d *Directory) DiscoverSecondaries(ctx context.Context, in DiscoverSecondariesInput) (DiscoverSecondariesResult, error) {
+func (d *Directory) DiscoverSecondaries(ctx context.Context, _ DiscoverSecondariesInput) (DiscoverSecondariesResult, error) {
 	entries, err := d.Roster.List(ctx)
 	if err != nil {
 		return DiscoverSecondariesResult{}, classify(fmt.Errorf("discover secondaries: read the roster: %w", err))
@@ -63,7 +61,7 @@ func (d *Directory) DiscoverSecondaries(ctx context.Context, in DiscoverSecondar
 		result.Warning = fmt.Sprintf("Consul cannot say who is reachable, all of the roster are tried: %v", err)
 	}
 	for _, entry := range entries {
-		if entry.Paused || len(in.IDs) > 0 && !slices.Contains(in.IDs, entry.ID) {
+		if entry.Paused {
 			continue
 		}
 		result.Targets = append(result.Targets, Target{
@@ -71,18 +69,5 @@ func (d *Directory) DiscoverSecondaries(ctx context.Context, in DiscoverSecondar
 		})
 	}
 	slices.SortFunc(result.Targets, func(a, b Target) int { return strings.Compare(a.ID, b.ID) })
-	if missing := notIn(in.IDs, entries); len(missing) > 0 {
-		return result, badInput("no secondary %s in the roster; the known ones are listed by `pdns-distribute status`", strings.Join(missing, ", "))
-	}
 	return result, nil
-}
-
-func notIn(ids []string, entries []pdns.Secondary) []string {
-	var missing []string
-	for _, id := range ids {
-		if !slices.ContainsFunc(entries, func(s pdns.Secondary) bool { return s.ID == id }) {
-			missing = append(missing, id)
-		}
-	}
-	return missing
 }

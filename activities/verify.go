@@ -35,21 +35,12 @@ type VerifyZoneInput struct {
 	Targets []Target     `json:"targets"`
 }
 
-// What a secondary answered; Served.State.
-const (
-	ServedCurrent  = "current"
-	ServedOutdated = "outdated"
-	ServedMissing  = "missing"
-	ServedLeftOver = "left over"
-	Silent         = "unreachable"
-)
-
 // Served is what one secondary serves of a zone.
 type Served struct {
-	Secondary string `json:"secondary"`
-	State     string `json:"state"`
-	Serial    uint32 `json:"serial,omitempty"`
-	Error     string `json:"error,omitempty"`
+	Secondary string           `json:"secondary"`
+	State     pdns.ServedState `json:"state"`
+	Serial    uint32           `json:"serial,omitempty"`
+	Error     string           `json:"error,omitempty"`
 }
 
 // VerifyZoneResult has one entry a target, in the targets' order.
@@ -74,7 +65,7 @@ func (v *Verifier) VerifyZone(ctx context.Context, in VerifyZoneInput) (VerifyZo
 		return VerifyZoneResult{}, fmt.Errorf("verify zone %s: %w", in.Version.Zone, err)
 	}
 	for _, served := range result.Served {
-		v.Metrics.verified(served.State)
+		v.Metrics.verified(string(served.State))
 	}
 	return result, nil
 }
@@ -85,27 +76,10 @@ func (v *Verifier) ask(ctx context.Context, want pdns.Version, target Target) Se
 	served := Served{Secondary: target.ID}
 	answer, err := v.DNS.SOA(ctx, target.DNSAddress, want.Zone)
 	if err != nil {
-		served.State, served.Error = Silent, err.Error()
+		served.State, served.Error = pdns.ServedSilent, err.Error()
 		return served
 	}
 	served.Serial = answer.Serial
-	served.State = judge(want, answer)
+	served.State = answer.Compare(want)
 	return served
-}
-
-// judge compares an answer with the version that should be served. An equal
-// serial counts as current here; the content check looks deeper.
-func judge(want pdns.Version, answer query.Answer) string {
-	serves := answer.Served(want.Zone)
-	switch {
-	case want.Deleted && serves:
-		return ServedLeftOver
-	case want.Deleted:
-		return ServedCurrent
-	case !serves:
-		return ServedMissing
-	case answer.Serial != want.Serial:
-		return ServedOutdated
-	}
-	return ServedCurrent
 }

@@ -26,8 +26,6 @@ type SyncZoneInput struct {
 	Trigger string `json:"trigger,omitempty"`
 	// Primary is the primary that exports first; by default any.
 	Primary string `json:"primary,omitempty"`
-	// Secondaries narrows the sync to these; by default all of the roster.
-	Secondaries []string `json:"secondaries,omitempty"`
 
 	// Carried is the state that a continued run takes over. Set by the
 	// workflow itself only.

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 // armCheck sets the deadline of the check from outside by the first unchecked
@@ -78,13 +79,13 @@ func (s *zoneSync) verify(ctx workflow.Context, targets []activities.Target) []a
 			continue
 		}
 		switch served.State {
-		case activities.ServedCurrent:
+		case pdns.ServedCurrent:
 			// The right serial alone is no proof: only what its worker
 			// applied is in sync.
 			if host.status.Version == version.Version {
 				host.status.State, host.status.Error = StateInSync, ""
 			}
-		case activities.Silent:
+		case pdns.ServedSilent:
 			host.status.State, host.status.Error = StateLagging, served.Error
 		default:
 			host.status.State = StateOutdated

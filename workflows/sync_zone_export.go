@@ -27,7 +27,7 @@ func (s *zoneSync) export(ctx workflow.Context) {
 	s.exportsBegun++
 	s.counts.Exports++
 	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries,
-		activities.DiscoverSecondariesInput{IDs: s.in.Secondaries})
+		activities.DiscoverSecondariesInput{})
 	result, err := s.exportZone(ctx)
 	s.discovered(ctx, found)
 	s.exported(ctx, result, err)
@@ -72,7 +72,7 @@ func (s *zoneSync) discovered(ctx workflow.Context, found workflow.Future) {
 	err := found.Get(ctx, &result)
 	if err != nil && !permanent(err) {
 		err = workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
-			activities.DiscoverSecondariesInput{IDs: s.in.Secondaries}).Get(ctx, &result)
+			activities.DiscoverSecondariesInput{}).Get(ctx, &result)
 	}
 	s.lastError = ""
 	if err != nil {

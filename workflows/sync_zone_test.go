@@ -73,7 +73,7 @@ func applied(_ context.Context, in activities.ApplyZoneInput) (activities.ApplyZ
 }
 
 // serving makes every check from outside find state.
-func (e *syncTest) serving(state string) *testsuite.MockCallWrapper {
+func (e *syncTest) serving(state pdns.ServedState) *testsuite.MockCallWrapper {
 	return e.OnActivity(verifier.VerifyZone, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.VerifyZoneInput) (activities.VerifyZoneResult, error) {
 			var result activities.VerifyZoneResult
@@ -98,7 +98,7 @@ func TestSyncZoneReachesEverySecondary(t *testing.T) {
 	env := newSyncTest(t, "a", "b")
 	env.exporting()
 	env.applying()
-	env.serving(activities.ServedCurrent).Once()
+	env.serving(pdns.ServedCurrent).Once()
 	result := env.run(t, SyncZoneInput{Zone: "Example.ORG", Trigger: TriggerEvent})
 	require.Equal(t, "example.org.", result.Zone)
 	require.Equal(t, OutcomeInSync, result.Outcome)
@@ -112,7 +112,7 @@ func TestSyncZoneSharesExports(t *testing.T) {
 	env := newSyncTest(t, "a")
 	env.exporting()
 	env.applying()
-	env.serving(activities.ServedCurrent)
+	env.serving(pdns.ServedCurrent)
 	for i := range 40 {
 		env.RegisterDelayedCallback(func() {
 			env.SignalWorkflow(SignalZoneChanged, ZoneChange{ChangeID: fmt.Sprint(i)})
@@ -128,7 +128,7 @@ func TestSyncZoneSharesExports(t *testing.T) {
 func TestSyncZoneExportsAgainForWhatArrivesDuringAnExport(t *testing.T) {
 	env := newSyncTest(t, "a")
 	env.applying()
-	env.serving(activities.ServedCurrent)
+	env.serving(pdns.ServedCurrent)
 	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
 			if in.Local {
@@ -153,7 +153,7 @@ func TestSyncZoneLaggingSecondaryHoldsUpNobody(t *testing.T) {
 			}
 			return applied(ctx, in)
 		})
-	env.serving(activities.ServedCurrent)
+	env.serving(pdns.ServedCurrent)
 	var lastVersion int64
 	for i := range 5 {
 		env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalZoneChanged, ZoneChange{}) }, time.Duration(1+i)*time.Second)
@@ -186,8 +186,8 @@ func TestSyncZoneRepairsWhatTheCheckFinds(t *testing.T) {
 	env := newSyncTest(t, "a")
 	env.exporting()
 	env.applying()
-	env.serving(activities.ServedOutdated).Once()
-	env.serving(activities.ServedCurrent).Once()
+	env.serving(pdns.ServedOutdated).Once()
+	env.serving(pdns.ServedCurrent).Once()
 	result := env.run(t, SyncZoneInput{Zone: "example.org."})
 	require.Equal(t, 1, result.Repaired)
 	require.Equal(t, OutcomeInSync, result.Outcome)
@@ -198,7 +198,7 @@ func TestSyncZoneReportsWhatStaysWrongFromOutside(t *testing.T) {
 	env := newSyncTest(t, "a")
 	env.exporting()
 	env.applying()
-	env.serving(activities.ServedOutdated).Times(2)
+	env.serving(pdns.ServedOutdated).Times(2)
 	result := env.run(t, SyncZoneInput{Zone: "example.org."})
 	require.Equal(t, OutcomePartial, result.Outcome)
 	require.Equal(t, StateOutdated, result.Secondaries[0].State)
@@ -214,7 +214,7 @@ func TestSyncZoneDeadlineIsNotPushedBack(t *testing.T) {
 	env.OnActivity(verifier.VerifyZone, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.VerifyZoneInput) (activities.VerifyZoneResult, error) {
 			checks = append(checks, env.Now().Sub(start).Round(time.Second))
-			return activities.VerifyZoneResult{Served: []activities.Served{{Secondary: "a", State: activities.ServedCurrent}}}, nil
+			return activities.VerifyZoneResult{Served: []activities.Served{{Secondary: "a", State: pdns.ServedCurrent}}}, nil
 		})
 	for _, at := range []time.Duration{5, 15} {
 		env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalZoneChanged, ZoneChange{}) }, at*time.Second)
@@ -226,7 +226,7 @@ func TestSyncZoneDeadlineIsNotPushedBack(t *testing.T) {
 
 func TestSyncZoneExportsAboveWhatASecondaryServes(t *testing.T) {
 	env := newSyncTest(t, "a")
-	env.serving(activities.ServedCurrent)
+	env.serving(pdns.ServedCurrent)
 	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
 			return published(in.Zone, max(env.exports.Add(1), in.Above+1)), nil
@@ -251,7 +251,7 @@ func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
 	t.Run("they agree", func(t *testing.T) {
 		env := newSyncTest(t, "a")
 		env.applying()
-		env.serving(activities.ServedCurrent)
+		env.serving(pdns.ServedCurrent)
 		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil)
 		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{Gone: true}, nil).Once()
 		env.OnActivity(primary.PublishTombstone, mock.Anything, activities.PublishTombstoneInput{Zone: "example.org.", Revision: 7}).
@@ -264,7 +264,7 @@ func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
 	t.Run("one still holds it, then not", func(t *testing.T) {
 		env := newSyncTest(t, "a")
 		env.applying()
-		env.serving(activities.ServedCurrent)
+		env.serving(pdns.ServedCurrent)
 		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil)
 		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{}, nil).Times(3)
 		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{Gone: true}, nil).Once()
@@ -275,7 +275,7 @@ func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
 	t.Run("one is absent for max_lag", func(t *testing.T) {
 		env := newSyncTest(t, "a")
 		env.applying()
-		env.serving(activities.ServedCurrent)
+		env.serving(pdns.ServedCurrent)
 		start := env.Now()
 		var after time.Duration
 		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil)
@@ -295,7 +295,7 @@ func TestSyncZoneContinuesAsNewAndLosesNothing(t *testing.T) {
 	env := newSyncTest(t, "a")
 	env.exporting()
 	env.applying()
-	env.serving(activities.ServedCurrent).Maybe()
+	env.serving(pdns.ServedCurrent).Maybe()
 	env.RegisterDelayedCallback(func() {
 		for range continueAfter {
 			env.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "primary-1"})
@@ -317,7 +317,7 @@ func TestSyncZoneContinuesAsNewAndLosesNothing(t *testing.T) {
 	again.exports.Store(exported)
 	again.exporting()
 	again.applying()
-	again.serving(activities.ServedCurrent)
+	again.serving(pdns.ServedCurrent)
 	result := again.run(t, in)
 	require.Equal(t, exported+1, result.Version)
 	require.EqualValues(t, exported+1, result.Exports)
@@ -327,7 +327,7 @@ func TestSyncZoneContinuesAsNewAndLosesNothing(t *testing.T) {
 func TestSyncZoneFallsBackToAnotherPrimary(t *testing.T) {
 	env := newSyncTest(t, "a")
 	env.applying()
-	env.serving(activities.ServedCurrent)
+	env.serving(pdns.ServedCurrent)
 	var asked []string
 	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
