@@ -4,11 +4,11 @@
 #   2. Consul, the temporal and tctl commands, docker-compose and the linters, built from the versions pinned in go.mod,
 #      into ${XDG_CACHE_HOME:-~/.cache}/pdns-distribute/tools
 #   3. bin/stack and bin/pdns-distribute
-# usage: stack/setup.sh demo|test|lint
+# usage: stack/setup.sh demo|test|lint|vulncheck
 set -euo pipefail
 
 purpose=${1:-demo}
-case $purpose in demo | test | lint) ;; *) echo "usage: stack/setup.sh demo|test|lint" >&2; exit 2 ;; esac
+case $purpose in demo | test | lint | vulncheck) ;; *) echo "usage: stack/setup.sh demo|test|lint|vulncheck" >&2; exit 2 ;; esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdns-distribute/tools
 bin=$root/bin
@@ -24,7 +24,6 @@ wanted_packages() {
   case $purpose in
     demo) echo pdns-server pdns-backend-sqlite3 pdns-backend-lmdb bind9-dnsutils sqlite3 curl ;;
     test) echo pdns-server pdns-backend-sqlite3 pdns-backend-lmdb bind9-dnsutils sqlite3 curl gcc libc6-dev ;; # gcc: the race detector
-    lint) ;;
   esac
 }
 
@@ -101,7 +100,7 @@ tools() {
   for pair in "$@"; do [ -x "$dir/${pair%%=*}" ] || missing+=("$pair"); done
   if [ ${#missing[@]} -gt 0 ]; then
     say "building ${missing[*]%%=*} from source (the first time this takes minutes; kept in $cache)"
-    # The stack itself is of the same module: built in the same go, it uses both cores while the others are linked.
+    # All at once: one compiles while another is linked, which takes one core.
     go_build "$root/$module" "$work" "${missing[@]#*=}"
     for pair in "${missing[@]}"; do mv "$work/$(basename "${pair#*=}")" "$dir/.${pair%%=*}.$$" && mv "$dir/.${pair%%=*}.$$" "$dir/${pair%%=*}"; done
   fi
@@ -126,13 +125,15 @@ case $purpose in
     tools stack/tctl tctl=github.com/temporalio/tctl/cmd/tctl
     say "building bin/stack and bin/pdns-distribute"
     go_build "$root/stack" "$work" ./cmd/stack
-    go_build "$root" "$work" ./cmd/pdns-distribute
-    mv "$work/stack" "$work/pdns-distribute" "$bin/"
+    mv "$work/stack" "$bin/"
+    [ ! -d "$root/cmd/pdns-distribute" ] || go_build "$root" "$work" ./cmd/pdns-distribute
+    [ ! -e "$work/pdns-distribute" ] || mv "$work/pdns-distribute" "$bin/"
     ;;
   lint)
     tools stack/lint golangci-lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint \
-      workflowcheck=go.temporal.io/sdk/contrib/tools/workflowcheck govulncheck=golang.org/x/vuln/cmd/govulncheck
+      workflowcheck=go.temporal.io/sdk/contrib/tools/workflowcheck
     ;;
+  vulncheck) tools stack/lint govulncheck=golang.org/x/vuln/cmd/govulncheck ;;
 esac
 find "$cache" -mindepth 1 -maxdepth 1 -mtime +60 -exec rm -rf {} + # versions that no checkout has used for two months
 say "set up for: $purpose"

@@ -52,7 +52,6 @@ func Up(names ...string) (*Stack, error) {
 		return nil, errors.New("STACK_BIN is not set: this test needs real servers; run `make test`, " +
 			"or build them once with stack/setup.sh and set STACK_BIN to bin/stack (an absolute path)")
 	}
-	// Not t.TempDir: PowerDNS's control socket lies below, and the path of a Unix socket has at most 107 octets.
 	dir, err := os.MkdirTemp("", "stack")
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ type component struct {
 	// phase orders starts and stops: everything of one phase is ready before the next starts, and stops in reverse.
 	phase int
 	// prepare writes what the process needs before its first start; doing so again is harmless. May be nil.
-	prepare func(*System) error
+	prepare func(context.Context, *System) error
 	// command is what to run.
 	command func(*System) (argv, env []string, err error)
 	// ready returns nil once the process does its work. Asked until it does.
@@ -32,9 +32,9 @@ const (
 
 // components are listed in their order of start within the phases.
 var components = []component{
-	{"nats", phaseServers, (*System).prepareNATS, commandNATS, readyNATS, "nats.client"},
-	{"consul", phaseServers, (*System).prepareConsul, commandConsul, readyConsul, "consul.https"},
-	{"temporal", phaseServers, (*System).prepareTemporal, commandTemporal, readyTemporal, "temporal.frontend"},
+	{"nats", phaseServers, prepareNATS, commandNATS, readyNATS, "nats.client"},
+	{"consul", phaseServers, prepareConsul, commandConsul, readyConsul, "consul.https"},
+	{"temporal", phaseServers, prepareTemporal, commandTemporal, readyTemporal, "temporal.frontend"},
 	nameserver("pdns-primary"),
 	nameserver("pdns-secondary-1"),
 	nameserver("pdns-secondary-2"),

@@ -32,7 +32,7 @@ service "pdns-secondary" { policy = "write" }`
 // consulToken is the file and value of a role's token. The operator's is the management token.
 func (s *System) consulToken(role string) (string, error) { return s.secret("consul-" + role) }
 
-func (s *System) prepareConsul() error {
+func prepareConsul(_ context.Context, s *System) error {
 	management, err := s.consulToken(RoleOperator)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -187,5 +186,5 @@ func powerdns(t *testing.T, s *system.System, method, url, body string) (int, st
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, fmt.Sprintf("%s", answer)
+	return resp.StatusCode, string(answer)
 }

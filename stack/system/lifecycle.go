@@ -54,6 +54,9 @@ func (s *System) Processes() ([]Process, error) {
 	return list, nil
 }
 
+// LogTail returns the last lines of a process's log.
+func (s *System) LogTail(name string) string { return tail(s.LogPath(name), logLines) }
+
 // Start starts one process that does not run, at its old address with its old data, and waits until it is ready.
 func (s *System) Start(ctx context.Context, name string) error {
 	c, err := find(name)
@@ -77,7 +80,7 @@ func (s *System) startAll(ctx context.Context, chosen []component) ([]string, er
 			if c.phase != phase {
 				continue
 			}
-			if err := s.launch(c); err != nil {
+			if err := s.launch(ctx, c); err != nil {
 				return started, err
 			}
 			started = append(started, c.name)
@@ -109,9 +112,9 @@ func (s *System) notRunning(chosen []component) ([]component, error) {
 }
 
 // launch prepares and starts c unless it runs, and records it.
-func (s *System) launch(c component) error {
+func (s *System) launch(ctx context.Context, c component) error {
 	if c.prepare != nil {
-		if err := c.prepare(s); err != nil {
+		if err := c.prepare(ctx, s); err != nil {
 			return fmt.Errorf("prepare %s: %w", c.name, err)
 		}
 	}
@@ -125,7 +128,7 @@ func (s *System) launch(c component) error {
 		}
 		rec, err := spawn(argv, env, s.dir, s.LogPath(c.name))
 		if err != nil {
-			return fmt.Errorf("start %s: %w\n%s", c.name, err, tail(s.LogPath(c.name), logLines))
+			return fmt.Errorf("start %s: %w\n%s", c.name, err, s.LogTail(c.name))
 		}
 		st.Processes[c.name] = rec
 		return nil
@@ -188,7 +191,7 @@ func (s *System) waitOne(ctx context.Context, c component) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("%s did not become ready: %w\nthe end of %s:\n%s", c.name, err, s.LogPath(c.name), tail(s.LogPath(c.name), logLines))
+	return fmt.Errorf("%s did not become ready: %w\nthe end of %s:\n%s", c.name, err, s.LogPath(c.name), s.LogTail(c.name))
 }
 
 // Stop ends one process with SIGTERM, after stopGrace with SIGKILL, and returns when it has ended.

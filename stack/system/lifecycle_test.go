@@ -102,7 +102,7 @@ func TestProcessThatEndedByItselfIsShown(t *testing.T) {
 }
 
 func TestFailedStartShowsTheLogAndStopsTheRest(t *testing.T) {
-	dir := shortDir(t)
+	dir := t.TempDir()
 	opts := options(dir, "nats", "pdns-primary")
 	if err := os.MkdirAll(dir+"/data", 0o700); err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestUnknownNamesAreRefused(t *testing.T) {
 	if err := shared.Stop(t.Context(), "natz"); err == nil || !strings.Contains(err.Error(), "nats") {
 		t.Errorf("stop natz: %v", err)
 	}
-	if _, err := system.Up(t.Context(), options(shortDir(t), "nats", "nots")); err == nil {
+	if _, err := system.Up(t.Context(), options(t.TempDir(), "nats", "nots")); err == nil {
 		t.Error("up --only nots succeeded")
 	}
 	if _, err := system.Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "make demo") {
@@ -160,7 +160,7 @@ func TestSystemEndsWithItsOwner(t *testing.T) {
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
 	}
-	opts := options(shortDir(t), "nats")
+	opts := options(t.TempDir(), "nats")
 	opts.Owner = owner.Process.Pid
 	s, err := system.Up(t.Context(), opts)
 	if err != nil {

@@ -47,8 +47,7 @@ func options(dir string, names ...string) system.Options {
 // up starts a system of the test's own.
 func up(t *testing.T, names ...string) *system.System {
 	t.Helper()
-	dir := shortDir(t)
-	s, err := system.Up(t.Context(), options(dir, names...))
+	s, err := system.Up(t.Context(), options(t.TempDir(), names...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,17 +57,6 @@ func up(t *testing.T, names ...string) *system.System {
 		}
 	})
 	return s
-}
-
-// shortDir is a folder near the root: PowerDNS's control socket lies in it, and a socket's path has at most 107 octets.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "stack")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 func env(t *testing.T, s *system.System, key string) string {

@@ -62,7 +62,7 @@ func secondaryUser(id string) natsUser {
 	return natsUser{name: id, publish: publish, subscribe: []string{"_INBOX.>"}}
 }
 
-func (s *System) prepareNATS() error {
+func prepareNATS(_ context.Context, s *System) error {
 	var users strings.Builder
 	for _, u := range natsUsers() {
 		password, err := s.secret("nats-" + u.name)

@@ -99,7 +99,11 @@ func (s *System) issue(name, ca string, template *x509.Certificate) error {
 		if err != nil {
 			return fmt.Errorf("load %s: %w", ca, err)
 		}
-		parent, signer = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
+		caKey, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+		if !ok {
+			return fmt.Errorf("the key of %s is not an ECDSA key", ca)
+		}
+		parent, signer = pair.Leaf, caKey
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -52,9 +53,11 @@ func (s *System) preparePowerDNS(ctx context.Context, name string) error {
 	// Settings: https://doc.powerdns.com/authoritative/settings.html. Caches and transfer settings are those that the
 	// product's documentation recommends: with default caches a busy zone stays stale for seconds after an update.
 	// AXFR from loopback is for the worker on the same host, which compares by it where serials tell nothing, and for tests.
+	// socket-dir is relative to the process's working folder, DIR: a Unix socket's path has at most 107 octets, and the
+	// path of a checkout may be long.
 	settings := []string{
 		"local-address=127.0.0.1", fmt.Sprintf("local-port=%d", st.Ports[name+".dns"]),
-		"daemon=no", "guardian=no", "socket-dir=" + s.path("run", name), "version-string=anonymous", "security-poll-suffix=",
+		"daemon=no", "guardian=no", "socket-dir=" + filepath.Join("run", name), "version-string=anonymous", "security-poll-suffix=",
 		"api=yes", "api-key=" + key, "webserver=yes", "webserver-address=127.0.0.1",
 		fmt.Sprintf("webserver-port=%d", st.Ports[name+".api"]), "webserver-allow-from=127.0.0.1", "webserver-max-bodysize=100",
 		"query-cache-ttl=0", "negquery-cache-ttl=0",

@@ -26,8 +26,7 @@ func spawn(argv, env []string, dir, logPath string) (record, error) {
 		return record{}, err
 	}
 	defer log.Close()
-	// No CommandContext: the process is to outlive the call that started it.
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // the process is to outlive the call that started it
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

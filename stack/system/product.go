@@ -10,12 +10,12 @@ import (
 
 // product is one process of pdns-distribute. Its name is its role in the certificates too.
 func product(name string, phase int) component {
-	role := "secondary"
+	role, port := "secondary", name+".transfer"
 	if name == RolePrimary {
-		role = "primary"
+		role, port = "primary", "primary.proxy"
 	}
 	return component{
-		name: name, phase: phase, port: name + ".metrics",
+		name: name, phase: phase, port: port,
 		command: func(s *System) ([]string, []string, error) {
 			if _, err := os.Stat(s.programs.product); err != nil {
 				return nil, nil, fmt.Errorf("pdns-distribute is not built (%w): run stack/setup.sh, or `make demo`, which does", err)

@@ -42,7 +42,7 @@ type KeyPair struct {
 
 func (s *System) keyPair(name string) KeyPair { return KeyPair{s.certPath(name), s.keyPath(name)} }
 
-func (s *System) prepareTemporal() error {
+func prepareTemporal(_ context.Context, s *System) error {
 	st, err := s.readState()
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true, // main prints the error once
 	}
-	cmd.AddCommand(upCommand(), downCommand(), psCommand(), serveCommand())
+	cmd.AddCommand(demoCommand(), upCommand(), downCommand(), psCommand(), serveCommand())
 	cmd.AddCommand(processCommands()...)
 	return cmd
 }

@@ -1,0 +1,39 @@
+# Everything that this needs and does not find, stack/setup.sh installs or builds.
+.PHONY: demo demo-stop test lint vulncheck clean
+
+export STACK_BIN := $(CURDIR)/bin/stack
+export PDNS_DISTRIBUTE_BIN := $(CURDIR)/bin/pdns-distribute
+export STACK_TOOLS := $(CURDIR)/bin/tools
+
+# A whole system on loopback, in .demo; ARGS=--detach returns when it is ready.
+demo:
+	@stack/setup.sh demo
+	@$(STACK_BIN) demo $(ARGS)
+
+demo-stop:
+	@$(STACK_BIN) down
+
+# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system.
+# -race needs cgo; the rest is built without, like everything else that setup.sh builds, so nothing compiles twice.
+test:
+	@stack/setup.sh test
+	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	cd stack && CGO_ENABLED=0 go test -timeout 20m ./...
+
+lint:
+	@stack/setup.sh lint
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt: format the files above' >&2; exit 1; }
+	CGO_ENABLED=0 go vet ./...
+	cd stack && CGO_ENABLED=0 go vet ./...
+	CGO_ENABLED=0 $(STACK_TOOLS)/golangci-lint run ./...
+	cd stack && CGO_ENABLED=0 $(STACK_TOOLS)/golangci-lint run --config ../.golangci.yml ./...
+	CGO_ENABLED=0 $(STACK_TOOLS)/workflowcheck ./workflows/...
+
+# Needs https://vuln.go.dev.
+vulncheck:
+	@stack/setup.sh vulncheck
+	CGO_ENABLED=0 $(STACK_TOOLS)/govulncheck ./...
+
+clean:
+	@if [ -e .demo/state.json ]; then $(STACK_BIN) down; fi
+	rm -rf bin .demo
