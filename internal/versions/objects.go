@@ -55,11 +55,24 @@ func (s *Store) putObject(ctx context.Context, name string, content io.Reader) (
 	if err != nil {
 		return 0, err
 	}
-	info, err := objects.Put(ctx, jetstream.ObjectMeta{Name: name}, content)
+	info, err := objects.Put(ctx, jetstream.ObjectMeta{Name: name}, filling{content})
 	if err != nil {
 		return 0, fmt.Errorf("write object %s: %w", name, err)
 	}
 	return int64(info.Size), nil
+}
+
+// filling reads until the buffer is full: the library makes one message of each
+// Read, however little a pipe gave.
+type filling struct{ r io.Reader }
+
+func (f filling) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var got int
+		got, err = f.r.Read(p[n:])
+		n += got
+	}
+	return n, err
 }
 
 func (s *Store) openObject(ctx context.Context, name string) (io.ReadCloser, error) {

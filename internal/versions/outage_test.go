@@ -1,0 +1,174 @@
+package versions_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
+	"github.com/pdns-distribute/pdns-distribute/internal/versions"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// A zone of 5 MB goes and comes in pieces, with a secondary's rights too.
+func TestLargeContentStreams(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s, content := versions.New(js), noise(5<<20, 7)
+	r := &watched{r: bytes.NewReader(content)}
+	if _, err := s.Publish(t.Context(), version(zone, 1), r, 0); err != nil {
+		t.Fatal(err)
+	}
+	if r.largest > 1<<20 {
+		t.Errorf("content was read %d bytes at once", r.largest)
+	}
+	_, secondary := brokertest.Connect(t, stack, "secondary-1")
+	reader := versions.New(secondary)
+	v, _, err := reader.Newest(t.Context(), zone)
+	if err != nil || v.Size != 5<<20 {
+		t.Fatalf("newest is %+v, %v", v, err)
+	}
+	if back, err := opened(t, reader, v); err != nil || !bytes.Equal(back, content) {
+		t.Errorf("%d bytes back, %v", len(back), err)
+	}
+	// A reader that stops early holds up nobody.
+	for range 3 {
+		r, err := reader.Open(t.Context(), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, r, 1000); err != nil {
+			t.Error(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+type watched struct {
+	r       io.Reader
+	largest int
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.largest = max(w.largest, len(p))
+	return w.r.Read(p)
+}
+
+func TestContentThatFailsIsNotPublished(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s := versions.New(js)
+	broken := errors.New("transfer broke off")
+	for _, size := range []int{10, 300 << 10} {
+		content := io.MultiReader(bytes.NewReader(noise(size, 1)), &failing{broken})
+		if _, err := s.Publish(t.Context(), version(zone, 1), content, 0); !errors.Is(err, broken) {
+			t.Errorf("after %d bytes: %v", size, err)
+		}
+		if _, _, err := s.Newest(t.Context(), zone); !errors.Is(err, versions.ErrNone) {
+			t.Errorf("after %d bytes: newest says %v", size, err)
+		}
+		eventually.True(t, 5*time.Second, "the broken upload is gone", func() bool { return messages(t, js) == 0 })
+	}
+}
+
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestStopAndStartOfNATS(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s := versions.New(js)
+	small, large := version("small.org.", 1), version("large.org.", 1)
+	published(t, s, small, []byte("x"), 0)
+	published(t, s, large, noise(1<<20, 1), 0)
+	for _, away := range []struct {
+		how     string
+		stop    func()
+		back    func()
+		seconds int
+	}{
+		{"stopped", func() { stack.Stop(t, "nats") }, func() { stack.StartProc(t, "nats") }, 1},
+		{"killed", func() { stack.Kill(t, "nats") }, func() { stack.StartProc(t, "nats") }, 1},
+		{"hanging", func() { stack.Pause(t, "nats") }, func() { stack.Resume(t, "nats") }, 6},
+	} {
+		away.stop()
+		began := time.Now()
+		failed := map[string]error{}
+		_, _, failed["Newest"] = s.Newest(t.Context(), "small.org.")
+		if took := time.Since(began); took > time.Duration(away.seconds)*time.Second {
+			t.Errorf("%s: asking took %v", away.how, took)
+		}
+		if away.how != "hanging" {
+			_, failed["Open"] = s.Open(t.Context(), small)
+			_, failed["All"] = list(t, s)
+			_, failed["Publish"] = s.Publish(t.Context(), version("new.org.", 1), unsized(nil), 0)
+			failed["Prune"] = s.Prune(t.Context(), 0)
+		}
+		away.back()
+		for what, err := range failed {
+			if err == nil || errors.Is(err, versions.ErrNone) || errors.Is(err, versions.ErrGone) || errors.Is(err, versions.ErrConflict) {
+				t.Errorf("%s: %s says %v", away.how, what, err)
+			}
+		}
+		eventually.True(t, 15*time.Second, "NATS answers again", func() bool {
+			_, _, err := s.Newest(t.Context(), "small.org.")
+			return err == nil
+		})
+		all, err := list(t, s)
+		if err != nil || len(all) != 2 {
+			t.Errorf("%s: then All lists %v, %v", away.how, all, err)
+		}
+		if back, err := opened(t, s, large); err != nil || len(back) != 1<<20 {
+			t.Errorf("%s: then the large zone has %d bytes, %v", away.how, len(back), err)
+		}
+	}
+}
+
+// NATS goes while a large zone is read and while all are listed: both must end
+// with an error, never short.
+func TestNATSGoesWhileReading(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s := versions.New(js)
+	for i := range 600 { // more than are on their way at once
+		published(t, s, version(fmt.Sprintf("zone-%d.org.", i), 1), noise(100<<10, 1), 0)
+	}
+	published(t, s, version(zone, 1), noise(20<<20, 1), 0)
+	large, _, err := s.Newest(t.Context(), zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	r, err := s.Open(ctx, large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := io.CopyN(io.Discard, r, 1000); err != nil {
+		t.Fatal(err)
+	}
+	var seen []pdns.Version
+	var ended error
+	for v, err := range s.All(ctx) {
+		if len(seen) == 0 {
+			stack.Stop(t, "nats")
+		}
+		if ended = err; err == nil {
+			seen = append(seen, v)
+		}
+	}
+	n, readErr := io.Copy(io.Discard, r)
+	stack.StartProc(t, "nats")
+	if ended == nil && len(seen) != 601 {
+		t.Errorf("All ended without an error after %d of 601", len(seen))
+	}
+	if readErr == nil && n != 20<<20-1000 {
+		t.Errorf("reading ended without an error after %d bytes", n)
+	}
+	t.Logf("All: %d entries, then %v; Open: %d bytes, then %v", len(seen), ended, n, readErr)
+}
