@@ -1,0 +1,254 @@
+// Package config holds the configuration of pdns-distribute: one struct with its
+// defaults, read from a TOML file, the environment over it and the command
+// line over both. Nothing is guessed: unknown keys, wrong types and bad values
+// are all reported together, each by its key, and stop the start-up. The
+// comments of the fields below are the reference in docs/configuration.md.
+package config
+
+//go:generate go run ./confdoc -o ../../docs/configuration.md
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// Role says what a process does, and with it which keys it needs.
+type Role string
+
+// The roles.
+const (
+	// RolePrimary runs beside the PowerDNS that holds the zones.
+	RolePrimary Role = "primary"
+	// RoleSecondary runs beside a PowerDNS that answers the public.
+	RoleSecondary Role = "secondary"
+	// RoleClient is a command that asks the system and ends: resync, status.
+	RoleClient Role = "client"
+)
+
+// DefaultPath is where the configuration file is looked for.
+const DefaultPath = "/etc/pdns-distribute/config.toml"
+
+// Config is the whole configuration. One file serves a host; each role reads
+// the sections that it needs.
+type Config struct {
+	// Role is what the configuration was checked for.
+	Role Role `mapstructure:"-"`
+
+	// Host says who this host is.
+	Host Host `mapstructure:"host"`
+	// Log says what is logged, to standard error.
+	Log Log `mapstructure:"log"`
+	// Metrics is the listener for /metrics, /livez and /readyz.
+	Metrics Metrics `mapstructure:"metrics"`
+	// PowerDNS is the server on this host; it alone is spoken to in clear.
+	// Used by the roles primary and secondary.
+	PowerDNS PowerDNS `mapstructure:"powerdns"`
+	// NATS carries events and zone content. Always TLS, always with a login: one
+	// of `creds_file`; `user` with `password_file`; `cert_file` with `key_file`.
+	NATS NATS `mapstructure:"nats"`
+	// Consul says which hosts are reachable. Always TLS, always with a token.
+	Consul Consul `mapstructure:"consul"`
+	// Temporal runs the workflows. Always TLS, always with a login:
+	// `cert_file` with `key_file`, or `api_key_file`, or both.
+	Temporal Temporal `mapstructure:"temporal"`
+	// Events names the NATS subjects of zone events; the same on every host.
+	Events Events `mapstructure:"events"`
+	// Primary says which parts `pdns-distribute primary` runs.
+	Primary Primary `mapstructure:"primary"`
+	// Proxy is the HTTPS listener in front of the PowerDNS API, on a primary.
+	Proxy Proxy `mapstructure:"proxy"`
+	// Secondary is for `pdns-distribute secondary`.
+	Secondary Secondary `mapstructure:"secondary"`
+	// Sync sets the pace of a zone's sync; used where workflows run, so on
+	// primaries.
+	Sync Sync `mapstructure:"sync"`
+}
+
+// Host is the section [host].
+type Host struct {
+	// ID names this host for ever: in task queues, Consul and the roster. 1 to
+	// 63 of a-z, 0-9 and "-". By default the host's name in lower case, each dot
+	// a dash.
+	ID string `mapstructure:"id"`
+	// StateDir is the folder for the outbox, the applied versions and a
+	// self-made certificate. Made when it is missing. Each role needs one of
+	// its own.
+	StateDir string `mapstructure:"state_dir"`
+}
+
+// Log is the section [log].
+type Log struct {
+	// Level is the least severe level that is logged: debug, info, warn or error.
+	Level string `mapstructure:"level"`
+	// Format is how: text (key=value) or json.
+	Format string `mapstructure:"format"`
+}
+
+// Metrics is the section [metrics].
+type Metrics struct {
+	// Listen is the address, host:port. Plain HTTP without authentication: keep it
+	// on loopback or behind a firewall. Empty switches it off.
+	Listen string `mapstructure:"listen"`
+}
+
+// PowerDNS is the section [powerdns].
+type PowerDNS struct {
+	// APIURL is the server's API, without /api/v1. http:// only on a loopback
+	// address, https:// anywhere.
+	APIURL string `mapstructure:"api_url"`
+	// APIKeyFile holds PowerDNS's api-key. Required.
+	APIKeyFile string `mapstructure:"api_key_file"`
+	// APIKey is what APIKeyFile holds.
+	APIKey Secret `mapstructure:"-"`
+	// DNSAddress is where PowerDNS answers DNS on this host, a loopback address
+	// with port. Must be in its local-address, and on a primary allowed by
+	// allow-axfr-ips.
+	DNSAddress string `mapstructure:"dns_address"`
+}
+
+// NATS is the section [nats].
+type NATS struct {
+	// URLs are the servers, each tls://host:port; one that answers is enough. In
+	// the environment separated by commas. Required.
+	URLs []string `mapstructure:"urls"`
+	// CAFile holds the PEM certificates of the authorities that sign the
+	// servers' certificates. Required.
+	CAFile string `mapstructure:"ca_file"`
+	// CredsFile is a .creds file (user JWT and its key).
+	CredsFile string `mapstructure:"creds_file"`
+	// User is the user's name; needs `password_file`.
+	User string `mapstructure:"user"`
+	// PasswordFile holds the user's password.
+	PasswordFile string `mapstructure:"password_file"`
+	// CertFile is our PEM certificate, where the servers ask for one; needs
+	// `key_file`.
+	CertFile string `mapstructure:"cert_file"`
+	// KeyFile is the certificate's PEM key.
+	KeyFile string `mapstructure:"key_file"`
+	// Replicas is how many servers keep each stream and bucket, 1 to 5; at
+	// most as many as the cluster has.
+	Replicas int `mapstructure:"replicas"`
+}
+
+// Consul is the section [consul].
+type Consul struct {
+	// Address is the local agent's API, https://host:port. Required.
+	Address string `mapstructure:"address"`
+	// CAFile holds the PEM certificates of the authorities that sign the
+	// agent's certificate. Required.
+	CAFile string `mapstructure:"ca_file"`
+	// TokenFile holds the ACL token. Required.
+	TokenFile string `mapstructure:"token_file"`
+	// CertFile is our PEM certificate, where the agent asks for one; needs
+	// `key_file`.
+	CertFile string `mapstructure:"cert_file"`
+	// KeyFile is the certificate's PEM key.
+	KeyFile string `mapstructure:"key_file"`
+}
+
+// Temporal is the section [temporal].
+type Temporal struct {
+	// Address is the frontend, host:port; always spoken to over TLS. Required.
+	Address string `mapstructure:"address"`
+	// Namespace is the namespace to work in; it must exist.
+	Namespace string `mapstructure:"namespace"`
+	// CAFile holds the PEM certificates of the authorities that sign the
+	// frontend's certificate. Required, unless `api_key_file` alone is used:
+	// then the system's authorities are trusted.
+	CAFile string `mapstructure:"ca_file"`
+	// CertFile is our PEM certificate; needs `key_file`.
+	CertFile string `mapstructure:"cert_file"`
+	// KeyFile is the certificate's PEM key.
+	KeyFile string `mapstructure:"key_file"`
+	// APIKeyFile holds an API key.
+	APIKeyFile string `mapstructure:"api_key_file"`
+	// ServerName is the name that the frontend's certificate must carry, where it
+	// differs from the host in `address`.
+	ServerName string `mapstructure:"server_name"`
+}
+
+// Events is the section [events].
+type Events struct {
+	// SubjectAdd is the subject for a zone that was created.
+	SubjectAdd string `mapstructure:"subject_add"`
+	// SubjectModified is the subject for a zone that was changed.
+	SubjectModified string `mapstructure:"subject_modified"`
+	// SubjectDelete is the subject for a zone that was deleted.
+	SubjectDelete string `mapstructure:"subject_delete"`
+}
+
+// Primary is the section [primary].
+type Primary struct {
+	// Proxy runs the HTTPS proxy in front of the PowerDNS API.
+	Proxy bool `mapstructure:"proxy"`
+	// Trigger turns events and Consul changes into workflows.
+	Trigger bool `mapstructure:"trigger"`
+	// Worker runs workflows and exports zones.
+	Worker bool `mapstructure:"worker"`
+	// MaxLag is how long this primary's database may lag behind another
+	// primary's, 1s to 24h. So long, an older serial or an absent zone is not
+	// believed against what another primary published.
+	MaxLag time.Duration `mapstructure:"max_lag"`
+}
+
+// Proxy is the section [proxy].
+type Proxy struct {
+	// Listen is the address for HTTPS, host:port; an empty host means every
+	// address.
+	Listen string `mapstructure:"listen"`
+	// CertFile is the PEM certificate, with its chain. When it and `key_file`
+	// are empty, a self-signed one is made once and kept in `host.state_dir`.
+	CertFile string `mapstructure:"cert_file"`
+	// KeyFile is the certificate's PEM key.
+	KeyFile string `mapstructure:"key_file"`
+}
+
+// Secondary is the section [secondary].
+type Secondary struct {
+	// TransferAddress is where PowerDNS fetches its zones from us, a loopback IP
+	// address with port. It stands in PowerDNS as the master of every zone that
+	// we made: a change makes these foreign.
+	TransferAddress string `mapstructure:"transfer_address"`
+	// AdvertiseDNSAddress is the address with port at which primaries check what
+	// this secondary serves. An IP address is best; a name must not depend on
+	// the zones served here. Required on a secondary.
+	AdvertiseDNSAddress string `mapstructure:"advertise_dns_address"`
+}
+
+// Sync is the section [sync].
+type Sync struct {
+	// MinInterval is the least time between two exports of a zone, 0s to 1m. The
+	// first change goes at once.
+	MinInterval time.Duration `mapstructure:"min_interval"`
+	// EventCheckWait is how long after a change every secondary is asked by DNS
+	// whether it serves it, 1s to 1h.
+	EventCheckWait time.Duration `mapstructure:"event_check_wait"`
+}
+
+// Default returns the configuration before anything is read.
+func Default() *Config {
+	return &Config{
+		Host:      Host{ID: defaultID(), StateDir: "/var/lib/pdns-distribute"},
+		Log:       Log{Level: "info", Format: "text"},
+		Metrics:   Metrics{Listen: "127.0.0.1:9153"},
+		PowerDNS:  PowerDNS{APIURL: "http://127.0.0.1:8081", DNSAddress: "127.0.0.1:53"},
+		NATS:      NATS{Replicas: 1},
+		Temporal:  Temporal{Namespace: "default"},
+		Events:    Events{SubjectAdd: "zone.add", SubjectModified: "zone.modified", SubjectDelete: "zone.delete"},
+		Primary:   Primary{Proxy: true, Trigger: true, Worker: true, MaxLag: time.Minute},
+		Proxy:     Proxy{Listen: ":8443"},
+		Secondary: Secondary{TransferAddress: "127.0.0.1:5399"},
+		Sync:      Sync{MinInterval: 50 * time.Millisecond, EventCheckWait: 20 * time.Second},
+	}
+}
+
+// defaultID is the host's name as an ID. Dots become dashes, since two hosts may
+// well share the first label of their names.
+func defaultID() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "" // reported as a missing host.id
+	}
+	return strings.ReplaceAll(strings.ToLower(name), ".", "-")
+}
