@@ -1,6 +1,7 @@
 package pdns
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -77,8 +78,15 @@ func (r Record) In(zone []byte) bool {
 	return false
 }
 
-// WireName returns the wire form of a name in presentation form, lower case
-// and case kept apart as they came.
+// Equal reports whether two records are the same in canonical form: a server
+// may change the case of names by compressing them, as PowerDNS 4.7 does.
+func (r Record) Equal(o Record) bool {
+	return r.OwnerIs(o.Owner) && r.Type == o.Type && r.Class == o.Class && r.TTL == o.TTL &&
+		bytes.Equal(canonicalData(nil, r.Type, r.Data), canonicalData(nil, o.Type, o.Data))
+}
+
+// WireName returns the wire form of a name in presentation form, its case as
+// it came.
 func WireName(name string) ([]byte, error) {
 	wire, err := packName(name)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -55,6 +57,17 @@ func (s *Server) CreateZone(t testing.TB, name, text string) {
 	s.MustCall(t, http.MethodPost, "/zones?rrsets=false", map[string]any{
 		"name": name, "kind": "Native", "soa_edit_api": "", "zone": text,
 	})
+}
+
+// LoadZone creates a zone from the text of a zone file with pdnsutil, which
+// takes names that the API refuses, those with escapes.
+func (s *Server) LoadZone(t testing.TB, name, text string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "zone")
+	if err := os.WriteFile(file, []byte("$ORIGIN "+name+"\n"+text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Pdnsutil(t, "load-zone", name, file)
 }
 
 // RRset is one RRset as the API takes it.

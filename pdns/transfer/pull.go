@@ -92,8 +92,8 @@ type inbound struct {
 	sum  *summer
 
 	check contentCheck
-	soa   []byte // the first record, in wire form
-	done  bool   // the final SOA has come
+	soa   *pdns.Record // the first record
+	done  bool         // the final SOA has come
 	buf   []byte
 }
 
@@ -192,7 +192,7 @@ func (in *inbound) record(wire []byte) error {
 	}
 	if in.soa != nil && rec.Type == dns.TypeSOA && rec.OwnerIs(in.zone) {
 		in.done = true
-		if !bytes.Equal(wire, in.soa) {
+		if !rec.Equal(*in.soa) {
 			return fmt.Errorf("%w: serial %d at its begin, %d at its end", ErrChanged, in.sum.serial, soaSerial(rec))
 		}
 		return nil
@@ -204,7 +204,11 @@ func (in *inbound) record(wire []byte) error {
 		return fmt.Errorf("content %w", err)
 	}
 	if in.soa == nil {
-		in.soa = bytes.Clone(wire)
+		soa, err := pdns.ParseRecord(bytes.Clone(wire)) // wire is used again
+		if err != nil {
+			return err
+		}
+		in.soa = &soa
 	}
 	in.sum.add(rec)
 	if err := in.keep(wire); err != nil {

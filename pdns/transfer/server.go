@@ -50,6 +50,7 @@ type Server struct {
 	tcp    net.Listener
 	udp    net.PacketConn
 	udpBox chan struct{}
+	idle   time.Duration
 	ctx    context.Context // of Run
 }
 
@@ -62,7 +63,7 @@ func NewServer(addr string, local SOALookup, log *slog.Logger) (*Server, error) 
 	}
 	return &Server{
 		local: local, log: log, offers: offers{byZone: make(map[string]*Offer)},
-		tcp: tcp, udp: udp, udpBox: make(chan struct{}, maxUDP),
+		tcp: tcp, udp: udp, udpBox: make(chan struct{}, maxUDP), idle: idleTimeout,
 	}, nil
 }
 
@@ -87,9 +88,9 @@ func (s *Server) Offer(zone string, version int64, soa dns.RR, open func(ctx con
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	s.ctx = ctx
-	idle := func() time.Duration { return idleTimeout }
+	idle := func() time.Duration { return s.idle }
 	servers := []*dns.Server{
-		{Listener: s.tcp, Handler: s, ReadTimeout: idleTimeout, IdleTimeout: idle},
+		{Listener: s.tcp, Handler: s, ReadTimeout: s.idle, IdleTimeout: idle},
 		{PacketConn: s.udp, Handler: s, UDPSize: 4096},
 	}
 	for _, server := range servers {
