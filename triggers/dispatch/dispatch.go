@@ -63,11 +63,7 @@ func (d *Dispatcher) SyncZone(ctx context.Context, in workflows.SyncZoneInput, c
 	if len(id) > maxWorkflowID {
 		return fmt.Errorf("sync zone %.100s…: %w: its workflow ID has %d bytes, Temporal takes %d", in.Zone, ErrImpossible, len(id), maxWorkflowID)
 	}
-	trigger := orManual(in.Trigger)
-	options := startOptions(fmt.Sprintf("sync %s (%s)", in.Zone, trigger),
-		temporal.NewSearchAttributeKeyKeywordList(workflows.AttributeZone).ValueSet([]string{in.Zone}),
-		temporal.NewSearchAttributeKeyKeyword(workflows.AttributeTrigger).ValueSet(trigger))
-	err := d.signalWithStart(ctx, id, workflows.SignalZoneChanged, change, options, workflows.SyncZoneType, in)
+	err := d.signalWithStart(ctx, id, workflows.SignalZoneChanged, change, zoneOptions(in), workflows.SyncZoneType, in)
 	if err != nil {
 		return fmt.Errorf("sync zone %s: %w", in.Zone, err)
 	}
@@ -100,6 +96,14 @@ func (d *Dispatcher) signalWithStart(ctx context.Context, id, signal string, pay
 	defer cancel()
 	_, err := d.Client.SignalWithStartWorkflow(ctx, id, signal, payload, options, workflowType, in)
 	return explain(err)
+}
+
+// zoneOptions are the options that SyncZone is started with.
+func zoneOptions(in workflows.SyncZoneInput) client.StartWorkflowOptions {
+	trigger := orManual(in.Trigger)
+	return startOptions(fmt.Sprintf("sync %s (%s)", in.Zone, trigger),
+		temporal.NewSearchAttributeKeyKeywordList(workflows.AttributeZone).ValueSet([]string{in.Zone}),
+		temporal.NewSearchAttributeKeyKeyword(workflows.AttributeTrigger).ValueSet(trigger))
 }
 
 // startOptions are the options that every workflow is started with. A closed

@@ -26,8 +26,9 @@ type body struct {
 	// last is called with the name before the last octets are passed on; its
 	// error keeps them back.
 	last   func(name string) error
-	err    error
-	passed bool // all was passed on
+	err    error // of last
+	broken error // of reading from the client
+	passed bool  // all was passed on
 	over   bool
 }
 
@@ -57,6 +58,9 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left > 0 {
 		b.left -= int64(n)
 	}
+	if err != nil && err != io.EOF {
+		b.broken = err
+	}
 	if err == io.EOF || b.left == 0 {
 		if e := b.finish(); e != nil {
 			b.err = e
@@ -79,10 +83,24 @@ func (b *body) finish() error {
 	return b.last(name)
 }
 
-// end says that no more is to be passed on. It returns whether all was, and
-// the error that kept back the last octets. The transport may still be reading
-// when PowerDNS answered early; what it reads then goes nowhere.
-func (b *body) end() (passed bool, err error) {
+// fate is what became of a body.
+type fate struct {
+	passed bool  // all of it was passed on
+	kept   error // why the last octets were kept back
+	broken error // why the client's octets ended too early
+}
+
+// soFar tells the fate up to now.
+func (b *body) soFar() fate {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return fate{b.passed, b.err, b.broken}
+}
+
+// end says that no more is to be passed on, and tells the fate. The transport
+// may still be reading when PowerDNS answered early; what it reads then goes
+// nowhere.
+func (b *body) end() fate {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.over = true
@@ -90,5 +108,5 @@ func (b *body) end() (passed bool, err error) {
 		b.scan.finish()
 		b.scan = nil
 	}
-	return b.passed, b.err
+	return fate{b.passed, b.err, b.broken}
 }

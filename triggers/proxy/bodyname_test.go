@@ -127,8 +127,8 @@ func TestBodyHoldsBackItsEnd(t *testing.T) {
 		if _, err := io.Copy(&out, iotest.OneByteReader(b)); err != nil {
 			t.Fatal(err)
 		}
-		if passed, err := b.end(); asked != 1 || out.String() != content || !passed || err != nil {
-			t.Errorf("asked %d times, passed on %q, end %t %v", asked, out.String(), passed, err)
+		if f := b.end(); asked != 1 || out.String() != content || f != (fate{passed: true}) {
+			t.Errorf("asked %d times, passed on %q, %+v", asked, out.String(), f)
 		}
 	}
 }
@@ -142,8 +142,8 @@ func TestBodyRefused(t *testing.T) {
 		if !errors.Is(err, refusal) || length > 0 && out.Len() >= 13 {
 			t.Errorf("got %v after %q", err, out.String())
 		}
-		if passed, err := b.end(); passed || !errors.Is(err, refusal) {
-			t.Errorf("end %t, %v", passed, err)
+		if f := b.end(); f != (fate{kept: refusal}) {
+			t.Errorf("%+v", f)
 		}
 	}
 }
@@ -158,8 +158,8 @@ func TestBodyAbandoned(t *testing.T) {
 	if _, err := io.ReadFull(b, make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}
-	if passed, err := b.end(); passed || err != nil {
-		t.Errorf("end %t, %v", passed, err)
+	if f := b.end(); f != (fate{}) {
+		t.Errorf("%+v", f)
 	}
 	if _, err := io.ReadAll(b); !errors.Is(err, errAbandoned) {
 		t.Errorf("read after the end: %v", err)

@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// noOutbox refuses a change that could be lost. Nothing was forwarded.
+func (p *Proxy) noOutbox(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
+	p.log.Error("a change was refused since it cannot be noted durably: is the disk full, is host.state_dir writable?", "error", err)
+	w.Header().Set("Retry-After", "5")
+	p.refuse(w, r, x, http.StatusServiceUnavailable,
+		"api-proxy: this change cannot be noted durably and was not forwarded, nothing was changed; see to the disk of host.state_dir: "+err.Error())
+}
+
+// failed answers for PowerDNS when it gave no answer.
+func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r)
+	body := x.body.end()
+	if body.kept != nil {
+		p.noOutbox(w, r, x, body.kept)
+		return
+	}
+	changed := body.passed && !unreached(err)
+	if x.change != nil && changed {
+		w.Header().Set(HeaderChangeID, x.change.ChangeID)
+	}
+	p.settle(x, changed)
+	if body.broken != nil {
+		p.refuse(w, r, x, http.StatusBadRequest, "api-proxy: the request's body broke off: "+body.broken.Error())
+		return
+	}
+	err = fmt.Errorf("no answer from the PowerDNS API at %s: %w", p.upstream, err)
+	p.powerdns.Failed(err)
+	p.refuse(w, r, x, http.StatusBadGateway, fmt.Sprintf("api-proxy: %v; is pdns_server running, with api=yes and webserver=yes, and is powerdns.api_url right?", err))
+}
+
+// unreached tells that no connection to PowerDNS was made.
+func unreached(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// refuse answers with an error of our own, in the form of PowerDNS's.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, x *exchange, status int, message string) {
+	p.count(r, x, status)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// A client that is gone reads no answer.
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": message})
+}
+
+func (p *Proxy) count(r *http.Request, x *exchange, status int) {
+	method := methodLabel(r.Method)
+	p.metrics.requests.WithLabelValues(method, codeLabel(status)).Inc()
+	p.metrics.seconds.WithLabelValues(method).Observe(time.Since(x.start).Seconds())
+}

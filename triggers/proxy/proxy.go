@@ -1,0 +1,248 @@
+// Package proxy is the api-proxy: HTTPS in front of the local PowerDNS's API.
+// Data comes from API clients and goes to PowerDNS unchanged, and the answer
+// back; after a request that changed what a zone serves, an event goes to NATS.
+//
+// No change is lost, whenever this process is killed: before such a request is
+// forwarded, its intent is on disk (the outbox), and it is removed only after
+// NATS has stored the event. Clients never wait for NATS.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/outage"
+)
+
+// HeaderChangeID is the header of the answer to a request that changed a zone;
+// the change's event and the sync's signal carry the same ID.
+const HeaderChangeID = "X-Change-Id"
+
+// Config says what a proxy stands between.
+type Config struct {
+	// Listen is the address to serve on, such as ":8443".
+	Listen string
+	// CertFile and KeyFile are PEM files; both empty: a self-signed certificate,
+	// made once and kept in StateDir.
+	CertFile, KeyFile string
+	// StateDir is where the outbox is kept, and the self-signed certificate.
+	StateDir string
+	// PowerDNS is the base URL of the local PowerDNS's API, http://host:port.
+	PowerDNS string
+	// Primary is the ID of this primary; events carry it.
+	Primary string
+	// Publisher sends the events, usually a [jetstream.JetStream].
+	Publisher Publisher
+	// Subjects are those of the events.
+	Subjects Subjects
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
+	// Log receives what an operator must know; never a key, query or body.
+	Log *slog.Logger
+
+	maxOutbox int // bytes, for tests
+}
+
+// Proxy is an http.Handler that forwards to PowerDNS and sends events.
+type Proxy struct {
+	cfg      Config
+	upstream *url.URL
+	reverse  *httputil.ReverseProxy
+	relay    *relay
+	metrics  *metrics
+	log      *slog.Logger
+	powerdns outage.Log
+}
+
+// New opens the outbox in cfg.StateDir. Call [Proxy.Run] next; it closes the
+// outbox at its end.
+func New(cfg Config) (*Proxy, error) {
+	upstream, err := url.Parse(cfg.PowerDNS)
+	if err != nil || upstream.Scheme != "http" || upstream.Host == "" || strings.Trim(upstream.Path, "/") != "" {
+		return nil, errors.New("powerdns.api_url must be http://host:port, without a path")
+	}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("host.state_dir: %w", err)
+	}
+	box, err := openOutbox(filepath.Join(cfg.StateDir, "outbox.db"), cfg.maxOutbox)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Registerer, box.pending)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("api-proxy metrics: %w", err), box.close())
+	}
+	p := &Proxy{
+		cfg:      cfg,
+		upstream: upstream,
+		relay:    newRelay(box, publishTo(cfg.Publisher, cfg.Subjects, cfg.Primary), m, cfg.Log),
+		metrics:  m,
+		log:      cfg.Log,
+		powerdns: outage.Log{Logger: cfg.Log, What: "forwarding to the PowerDNS API"},
+	}
+	p.reverse = &httputil.ReverseProxy{
+		Rewrite:        p.rewrite,
+		Transport:      transport(),
+		ModifyResponse: p.answered,
+		ErrorHandler:   p.failed,
+		ErrorLog:       slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	return p, nil
+}
+
+// Drain has left-over events published soon, without waiting: to be called when
+// NATS is back.
+func (p *Proxy) Drain() { p.relay.drainSoon() }
+
+// transport connects anew for each request: PowerDNS closes the connection after
+// each answer (seen with 4.7.3), and a request on a connection that is being
+// closed would be sent a second time.
+func transport() http.RoundTripper {
+	return &http.Transport{
+		DialContext:        (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+		DisableKeepAlives:  true,
+		DisableCompression: true, // or the answer would not be what the client asked for
+	}
+}
+
+// exchange is what is known of one request on its way.
+type exchange struct {
+	class  class
+	start  time.Time
+	body   *body
+	change *pending // nil without an intent
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	return r.Context().Value(exchangeKey{}).(*exchange)
+}
+
+// ServeHTTP forwards a request and returns when the answer is passed on.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{class: classify(r.Method, rawPath(r)), start: time.Now()}
+	if r.Method == http.MethodConnect {
+		p.refuse(w, r, x, http.StatusMethodNotAllowed, "the api-proxy forwards to the PowerDNS API only")
+		return
+	}
+	// An answer without a type gets none from us.
+	w.Header()["Content-Type"] = nil
+	var last func(string) error
+	if x.class.place == inBody {
+		last = func(name string) error { return p.beginNamed(x, name) }
+	}
+	x.body = newBody(r, last)
+	if x.class.place == inPath {
+		var err error
+		if x.change, err = p.relay.begin(x.class.zone, x.class.kind, x.class.later); err != nil {
+			p.noOutbox(w, r, x, err)
+			return
+		}
+	}
+	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
+	if x.class.place != nowhere {
+		// PowerDNS finishes what it has begun, also when the client goes away. The
+		// event must come after that, so we wait for the answer in any case.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+	}
+	// Left when the exchange ends by a panic (the client is gone): by then it is
+	// usually settled.
+	defer func() { p.settle(x, x.body.end().passed) }()
+	r = r.WithContext(ctx)
+	r.Body = x.body
+	p.reverse.ServeHTTP(w, r)
+}
+
+// beginNamed writes the intent of a request that names its zone in its body. A
+// name that is none is PowerDNS's to refuse.
+func (p *Proxy) beginNamed(x *exchange, name string) (err error) {
+	zone, bad := zoneFromName(name)
+	if bad != nil {
+		return nil
+	}
+	x.change, err = p.relay.begin(zone, x.class.kind, x.class.later)
+	return err
+}
+
+// settle settles the exchange's change, if it has one. Call it after asking for
+// the body's fate: the intent may be written while the body is read.
+func (p *Proxy) settle(x *exchange, changed bool) {
+	if x.change != nil {
+		x.change.settle(changed)
+	}
+}
+
+// rewrite leaves the request as it came but for where it goes.
+func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
+	out := pr.Out
+	out.URL.Scheme, out.URL.Host, out.URL.User = p.upstream.Scheme, p.upstream.Host, nil
+	out.URL.RawQuery = pr.In.URL.RawQuery
+	out.Host = pr.In.Host
+	if raw := rawPath(pr.In); out.URL.EscapedPath() != raw && !strings.HasPrefix(raw, "//") {
+		out.URL.Opaque = raw // the escapes as they came
+	}
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values, ok := pr.In.Header[name]; ok {
+			out.Header[name] = values
+		}
+	}
+	// Our server has already told the client to continue.
+	out.Header.Del("Expect")
+}
+
+// rawPath is the path of a request as it came, without the query.
+func rawPath(r *http.Request) string {
+	raw := r.RequestURI
+	if !strings.HasPrefix(raw, "/") {
+		return r.URL.EscapedPath() // "*", or a whole URL
+	}
+	raw, _, _ = strings.Cut(raw, "?")
+	return raw
+}
+
+// answered settles the change as soon as PowerDNS's status is known; the event
+// goes out while the client reads.
+func (p *Proxy) answered(res *http.Response) error {
+	x := exchangeOf(res.Request)
+	p.powerdns.OK()
+	p.count(res.Request, x, res.StatusCode)
+	changed := x.body.soFar().passed && x.class.changedBy(res.StatusCode)
+	if x.change == nil {
+		if x.class.place == inBody && res.StatusCode < 300 {
+			p.metrics.unnamed.Inc()
+			p.log.Warn("PowerDNS made a zone whose name the api-proxy could not read; sync it with: pdns-distribute resync ZONE", "status", res.StatusCode)
+		}
+		return nil
+	}
+	if changed {
+		res.Header.Set(HeaderChangeID, x.change.ChangeID)
+	}
+	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
+	p.settle(x, changed)
+	return nil
+}
+
+// changedBy tells whether PowerDNS may have changed something, by its answer's
+// status. After a 5xx it may: 4.7.3 answers 500 to a PUT with a bad nsec3param
+// and has switched DNSSEC on. An event too many is harmless.
+func (c class) changedBy(status int) bool {
+	if status >= 400 && status < 500 {
+		return c.partly && status == http.StatusUnprocessableEntity
+	}
+	return true
+}
