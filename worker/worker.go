@@ -33,16 +33,19 @@ type Primary struct {
 }
 
 // Workflows returns the worker of the workflow queue. Exports run beside the
-// workflow, as local activities; the queue carries no other activities.
-func (p Primary) Workflows() worker.Worker {
-	w := worker.New(p.Client, workflows.WorkflowQueue, worker.Options{
-		LocalActivityWorkerOnly:                 true,
-		MaxConcurrentLocalActivityExecutionSize: exportsAtOnce,
+// workflow, as local activities; the queue carries no other activities. It is
+// to run whether PowerDNS answers or not: workflows have other things to do.
+func (p Primary) Workflows() *Gated {
+	return newGated(p.Logger, func() []worker.Worker {
+		w := worker.New(p.Client, workflows.WorkflowQueue, worker.Options{
+			LocalActivityWorkerOnly:                 true,
+			MaxConcurrentLocalActivityExecutionSize: exportsAtOnce,
+		})
+		RegisterWorkflows(w)
+		w.RegisterActivity(p.Activity)
+		w.RegisterActivity(p.Directory)
+		return []worker.Worker{w}
 	})
-	RegisterWorkflows(w)
-	w.RegisterActivity(p.Activity)
-	w.RegisterActivity(p.Directory)
-	return w
 }
 
 // Exports returns the gated workers of the two export queues: the one that all

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/applied"
+	"github.com/pdns-distribute/pdns-distribute/internal/config"
+	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
+	"github.com/pdns-distribute/pdns-distribute/internal/outage"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/query"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+	"github.com/pdns-distribute/pdns-distribute/triggers/returns"
+	"github.com/pdns-distribute/pdns-distribute/worker"
+)
+
+func secondaryCommand() *cobra.Command {
+	return roleCommand(config.RoleSecondary,
+		"Bring zones into the PowerDNS on this host and report what it serves", runSecondary)
+}
+
+func runSecondary(ctx context.Context, conf *config.Config, parts *running) error {
+	logger := parts.logger
+	var noticed *returns.Returns
+	c, err := connect(ctx, conf, logger, func() { noticed.Notice("the connection to NATS is back") })
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	noticed = returns.New(conf.Host.ID, c.dispatcher, logger)
+	state, err := applied.Open(conf.Host.StateDir, logger)
+	if err != nil {
+		return err
+	}
+	defer state.Close() //nolint:errcheck // losing the last writes costs a full compare
+	server, err := transfer.NewServer(conf.Secondary.TransferAddress, query.Local{Client: c.dns, Server: conf.PowerDNS.DNSAddress}, logger)
+	if err != nil {
+		return fmt.Errorf("secondary.transfer_address: %w", err)
+	}
+	gated := worker.Secondary(c.temporal, newSecondary(c, server, state, parts.registry), logger)
+	parts.ready("nats", c.natsReady)
+	parts.ready("temporal", c.temporalReady)
+	parts.ready("worker", func(context.Context) error {
+		if !gated.Open() {
+			return errNotReady
+		}
+		return nil
+	})
+
+	group, ctx := errgroup.WithContext(ctx)
+	parts.serve(ctx, group)
+	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { noticed.Run(ctx); return nil })
+	group.Go(func() error {
+		gated.Run(ctx, c.probe().Check, func() { noticed.Notice("its worker started or its PowerDNS is back") })
+		return nil
+	})
+	group.Go(func() error {
+		join(ctx, c, logger)
+		return nil
+	})
+	group.Go(func() error {
+		return c.registration(discovery.ServiceSecondary, conf.Secondary.AdvertiseDNSAddress, "secondary").Run(ctx, c.probe().Check)
+	})
+	return group.Wait()
+}
+
+func newSecondary(c *connections, server *transfer.Server, state *applied.State, registry prometheus.Registerer) *activities.Secondary {
+	return &activities.Secondary{
+		ID: c.conf.Host.ID, DNSAddress: c.conf.PowerDNS.DNSAddress, Master: server.Addr(),
+		PowerDNS: c.powerDNS(), DNS: c.dns, Transfer: server, Versions: c.versions, Applied: state,
+		Metrics: activities.NewSecondaryMetrics(registry),
+	}
+}
+
+// joinEvery paces the looks at this secondary's roster entry: one that was lost
+// with its bucket comes back.
+const joinEvery = 15 * time.Second
+
+// joinRetry paces the attempts until the first one succeeded.
+const joinRetry = time.Second
+
+// join keeps this secondary in the roster until ctx ends.
+func join(ctx context.Context, c *connections, logger *slog.Logger) {
+	state := outage.Log{Logger: logger, What: "joining the roster of secondaries"}
+	entry := pdns.Secondary{ID: c.conf.Host.ID, DNSAddress: c.conf.Secondary.AdvertiseDNSAddress, JoinedAt: time.Now().UTC()}
+	for {
+		wait := joinEvery
+		if err := c.roster.Join(ctx, entry); err != nil {
+			state.Failed(err)
+			wait = joinRetry
+		} else {
+			state.OK()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/workflows"
+)
+
+const (
+	// statusAtOnce bounds the DNS questions in flight to one secondary.
+	statusAtOnce = 32
+	// statusWithin bounds one question.
+	statusWithin = 2 * time.Second
+)
+
+func statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status [ZONE]",
+		Short: "Show what every secondary serves: reachable, serial, in sync or not, since when",
+		Long: "Ask every secondary of the roster by DNS and compare with the newest published versions.\n" +
+			"Without ZONE all zones are asked for and counted. Exit code 1 when something is not in sync.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: withClient(func(ctx context.Context, c *connections, out io.Writer, args []string) error {
+			secondaries, err := c.roster.List(ctx)
+			if err != nil {
+				return err
+			}
+			if len(secondaries) == 0 {
+				return fmt.Errorf("no secondary has ever registered: nothing is in sync")
+			}
+			s := status{connections: c, out: out, secondaries: secondaries}
+			if s.reachable, err = (presence{consul: c.consul}).Reachable(ctx); err != nil {
+				fmt.Fprintln(errorOutput, "Consul cannot say who is reachable:", err)
+			}
+			if len(args) == 1 {
+				return s.zone(ctx, args[0])
+			}
+			return s.all(ctx)
+		}),
+	}
+}
+
+// status asks and prints.
+type status struct {
+	*connections
+	out         io.Writer
+	secondaries []pdns.Secondary
+	reachable   map[string]bool
+}
+
+// zone prints one line a secondary.
+func (s status) zone(ctx context.Context, name string) error {
+	zone, err := pdns.CanonicalZone(name)
+	if err != nil {
+		return err
+	}
+	newest, _, err := s.versions.Newest(ctx, zone)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("serial %d, %d records", newest.Serial, newest.Records)
+	if newest.Deleted {
+		what = "deleted"
+	}
+	fmt.Fprintf(s.out, "%s %s, version %d published by %s at %s\n", zone, what, newest.Version, newest.Publisher, stamp(newest.Time))
+	applied := s.lastSync(ctx, zone)
+	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SECONDARY\tREACHABLE\tSERIAL\tSTATE\tSINCE\tNOTE")
+	wrong := 0
+	for _, secondary := range s.secondaries {
+		state, serial, note := s.ask(ctx, newest, secondary)
+		known, synced := applied[secondary.ID]
+		since := newest.Time
+		switch {
+		case state != pdns.ServedCurrent:
+			wrong++
+		case synced && known.State != workflows.StateInSync:
+			// The serial alone proves nothing where its worker did not confirm.
+			wrong++
+			state, note = pdns.ServedState(known.State), known.Error
+		case synced && !known.AppliedAt.IsZero():
+			since = known.AppliedAt
+		}
+		if secondary.Paused {
+			note = "paused " + note
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", secondary.ID, s.consulSays(secondary.ID), serial, inSync(state), stamp(since), note)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if wrong > 0 {
+		return fmt.Errorf("zone %s is not in sync on %d of %d secondaries", zone, wrong, len(s.secondaries))
+	}
+	return nil
+}
+
+// lastSync returns what the zone's last sync knew of each secondary. Its history
+// may be gone; then only what is served counts.
+func (s status) lastSync(ctx context.Context, zone string) map[string]workflows.SecondaryStatus {
+	var result workflows.SyncZoneResult
+	value, err := s.temporal.QueryWorkflow(ctx, workflows.SyncZoneID(zone), "", workflows.QueryStatus)
+	if err != nil || value.Get(&result) != nil {
+		return nil
+	}
+	known := make(map[string]workflows.SecondaryStatus, len(result.Secondaries))
+	for _, secondary := range result.Secondaries {
+		known[secondary.ID] = secondary
+	}
+	return known
+}
+
+// ask asks one secondary what it serves.
+func (s status) ask(ctx context.Context, want pdns.Version, secondary pdns.Secondary) (pdns.ServedState, uint32, string) {
+	ctx, cancel := context.WithTimeout(ctx, statusWithin)
+	defer cancel()
+	answer, err := s.dns.SOA(ctx, secondary.DNSAddress, want.Zone)
+	if err != nil {
+		return pdns.ServedSilent, 0, err.Error()
+	}
+	return answer.Compare(want), answer.Serial, ""
+}
+
+// tally counts what one secondary serves of all zones.
+type tally struct {
+	counts map[pdns.ServedState]int
+	// since is when the oldest version that it does not serve was published.
+	since time.Time
+	// example is a zone that it does not serve.
+	example string
+}
+
+// all prints one line a secondary, over all published zones.
+func (s status) all(ctx context.Context) error {
+	var versions []pdns.Version
+	for version, err := range s.versions.All(ctx) {
+		if err != nil {
+			return fmt.Errorf("list the published zones: %w", err)
+		}
+		versions = append(versions, version)
+	}
+	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SECONDARY\tREACHABLE\tZONES\tIN SYNC\tOUTDATED\tMISSING\tLEFT OVER\tSILENT\tNOT IN SYNC SINCE\tFOR EXAMPLE")
+	wrong := 0
+	for _, secondary := range s.secondaries {
+		t := s.count(ctx, versions, secondary)
+		since := "-"
+		if !t.since.IsZero() {
+			since = stamp(t.since)
+		}
+		if !t.since.IsZero() || s.reachable != nil && !s.reachable[secondary.ID] {
+			wrong++ // what a dead worker's PowerDNS answers is not looked after
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.consulSays(secondary.ID), len(versions),
+			t.counts[pdns.ServedCurrent], t.counts[pdns.ServedOutdated], t.counts[pdns.ServedMissing],
+			t.counts[pdns.ServedLeftOver], t.counts[pdns.ServedSilent], since, t.example)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d of %d secondaries are not in sync", wrong, len(s.secondaries))
+	}
+	return nil
+}
+
+func (s status) count(ctx context.Context, versions []pdns.Version, secondary pdns.Secondary) tally {
+	states := make([]pdns.ServedState, len(versions))
+	var group errgroup.Group
+	group.SetLimit(statusAtOnce)
+	for i, version := range versions {
+		group.Go(func() error {
+			states[i], _, _ = s.ask(ctx, version, secondary)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them fails
+	t := tally{counts: make(map[pdns.ServedState]int)}
+	for i, state := range states {
+		t.counts[state]++
+		if state != pdns.ServedCurrent && (t.since.IsZero() || versions[i].Time.Before(t.since)) {
+			t.since, t.example = versions[i].Time, versions[i].Zone
+		}
+	}
+	return t
+}
+
+func (s status) consulSays(id string) string {
+	switch {
+	case s.reachable == nil:
+		return "unknown"
+	case s.reachable[id]:
+		return "yes"
+	}
+	return "no"
+}
+
+func inSync(state pdns.ServedState) string {
+	if state == pdns.ServedCurrent {
+		return "in sync"
+	}
+	return string(state)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

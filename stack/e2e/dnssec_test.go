@@ -1,0 +1,257 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// question is asked of a signed zone; the names are relative to it.
+type question struct {
+	name  string
+	qtype uint16
+	want  string
+}
+
+var questions = []question{
+	{"", dns.TypeSOA, positive},
+	{"", dns.TypeDNSKEY, positive},
+	{"", dns.TypeMX, noData},
+	{"www", dns.TypeA, positive},
+	{"www", dns.TypeAAAA, noData},
+	{"alias", dns.TypeA, positive},
+	{"a.b.ent", dns.TypeTXT, positive},
+	{"b.ent", dns.TypeTXT, noData}, // an empty non-terminal
+	{"ent", dns.TypeA, noData},
+	{"x.b.ent", dns.TypeA, nxDomain},
+	{"some.wild", dns.TypeA, positive},
+	{"some.deep.wild", dns.TypeA, positive},
+	{"some.wild", dns.TypeAAAA, noData},
+	{"*.wild", dns.TypeA, positive},
+	{"nx", dns.TypeA, nxDomain},
+	{"0nx", dns.TypeA, nxDomain},
+	{"zzz", dns.TypeA, nxDomain},
+	{"a.b.c.d.nx", dns.TypeA, nxDomain},
+	{"sub", dns.TypeDS, noData},
+	{"x.sub", dns.TypeA, insecure},
+	{"safe", dns.TypeDS, positive},
+	{"x.safe", dns.TypeA, secure},
+}
+
+// signable has something for every question.
+func signable(zone string) []rrset {
+	return []rrset{
+		set("www."+zone, "A", "192.0.2.1", "192.0.2.2"),
+		set("alias."+zone, "CNAME", "www."+zone),
+		set("a.b.ent."+zone, "TXT", `"below two empty non-terminals"`),
+		set("*.wild."+zone, "A", "192.0.2.3"),
+		set("sub."+zone, "NS", "ns.example.net."),
+		set("safe."+zone, "NS", "ns.example.net."),
+		set("safe."+zone, "DS", "12345 13 2 "+strings.Repeat("0123456789ABCDEF", 4)),
+	}
+}
+
+// sign makes a zone signed with one ECDSA key (PowerDNS's default), and NSEC3 where param is not empty.
+func sign(t testing.TB, zone, nsec3param string, narrow bool) {
+	t.Helper()
+	primary.call(t, http.MethodPut, "/zones/"+zoneID(zone), map[string]any{"dnssec": true, "nsec3param": nsec3param, "nsec3narrow": narrow})
+}
+
+// Both kinds of denial, and a zone whose unsigned delegations are left out (opt-out): what the secondaries answer proves
+// itself with the primary's keys, is what the primary answers, and no secondary holds a key.
+func TestSignedAnswersVerify(t *testing.T) {
+	t.Parallel()
+	for name, param := range map[string]string{"nsec": "", "nsec3": "1 0 0 -", "optout": "1 1 5 ab12"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			zone := name + ".signed.example."
+			primary.create(t, zone, 2024010100, signable(zone)...)
+			waitServed(t, zone, 2024010100)
+			sign(t, zone, param, false) // at an equal serial
+			waitSame(t, zone)
+			waitStatus(t, zone, inSync)
+			v, err := newValidator(t.Context(), zone)
+			must(t, err)
+			for _, n := range secondaries {
+				holdsNoKey(t, n, zone)
+				for _, q := range questions {
+					checkAnswer(t, v, n, q)
+				}
+			}
+		})
+	}
+}
+
+// The validator itself is worth nothing unless it refuses an answer that lacks any one of its parts.
+func TestValidatorRefuses(t *testing.T) {
+	t.Parallel()
+	for name, param := range map[string]string{"nsec": "", "nsec3": "1 0 0 -"} {
+		zone := name + ".refuse.example."
+		primary.create(t, zone, 1, signable(zone)...)
+		sign(t, zone, param, false)
+		waitSame(t, zone)
+		v, err := newValidator(t.Context(), zone)
+		must(t, err)
+		for _, q := range []question{{"a.b.c.d.nx", dns.TypeA, nxDomain}, {"www", dns.TypeAAAA, noData}, {"some.wild", dns.TypeA, positive}} {
+			in, err := secondaries[0].ask(t.Context(), q.name+"."+zone, q.qtype, true)
+			must(t, err)
+			if len(in.Ns) == 0 {
+				t.Fatalf("%s: no authority section", q.name)
+			}
+			needed := 0
+			for i := range in.Ns {
+				cut := in.Copy()
+				cut.Ns = slices.Delete(cut.Ns, i, i+1)
+				if _, err := v.check(cut, q.name+"."+zone, q.qtype); err != nil {
+					needed++
+				}
+			}
+			// A record may serve two proofs, or a signature two records, but what is left must never be nothing.
+			if needed < 2 {
+				t.Errorf("%s %s: only %d of %d records of the authority section were missed\n%s", zone, q.name, needed, len(in.Ns), in)
+			}
+			forged := in.Copy()
+			for _, rr := range append(forged.Answer, forged.Ns...) {
+				rr.Header().Ttl++
+				if sig, ok := rr.(*dns.RRSIG); ok {
+					sig.OrigTtl++
+				}
+			}
+			if _, err := v.check(forged, q.name+"."+zone, q.qtype); err == nil {
+				t.Errorf("%s %s: a forged answer passed", zone, q.name)
+			}
+		}
+	}
+}
+
+// A zone's keys and kind of denial change without a change of the serial; the secondaries follow each time.
+func TestSigningComesAndGoes(t *testing.T) {
+	t.Parallel()
+	const zone = "keys.signed.example."
+	primary.create(t, zone, 77, signable(zone)...)
+	steps := []struct {
+		name string
+		do   func()
+	}{
+		{"signed with NSEC", func() { sign(t, zone, "", false) }},
+		{"NSEC3", func() { sign(t, zone, "1 0 0 -", false) }},
+		{"another key", func() {
+			primary.call(t, http.MethodPost, "/zones/"+zone+"/cryptokeys", map[string]any{"keytype": "zsk", "active": true, "algorithm": "ecdsa256"})
+		}},
+		{"NSEC again", func() {
+			primary.call(t, http.MethodDelete, "/zones/"+zone+"/metadata/NSEC3PARAM", nil)
+		}},
+		{"edited serial", func() {
+			primary.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"soa_edit": "INCREMENT-WEEKS"})
+		}},
+		{"unsigned", func() { primary.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": false}) }},
+	}
+	for _, step := range steps {
+		step.do()
+		until(t, soon, func() error {
+			if err := sameContent(zone); err != nil {
+				return fmt.Errorf("%s: %w", step.name, err)
+			}
+			return sameAnswers(t, zone)
+		})
+		for _, n := range secondaries {
+			holdsNoKey(t, n, zone)
+		}
+	}
+}
+
+// PowerDNS cannot hand out a zone in NSEC3 narrow mode. That is said with the zone's name and the remedy, other zones go
+// on, the secondaries keep what they have, and once it is mended the zone goes on too.
+func TestNSEC3Narrow(t *testing.T) {
+	t.Parallel()
+	const zone, other = "narrow.signed.example.", "other.signed.example."
+	primary.create(t, zone, 1, signable(zone)...)
+	waitServed(t, zone, 1)
+	sign(t, zone, "1 0 0 -", true)
+	s := waitStatus(t, zone, func(s syncStatus) error { return wants(s.Error != "", "want an error") })
+	for _, word := range []string{zone, "narrow", "set-nsec3"} {
+		if !strings.Contains(s.Error, word) {
+			t.Errorf("the error does not name %q: %s", word, s.Error)
+		}
+	}
+	primary.create(t, other, 1)
+	waitServed(t, other, 1)
+	waitServed(t, zone, 1)
+
+	sign(t, zone, "1 0 0 -", false)
+	waitSame(t, zone)
+	waitStatus(t, zone, inSync)
+}
+
+func inSync(s syncStatus) error {
+	return wants(s.Outcome == "in-sync" && s.Error == "", "want it in sync")
+}
+
+func holdsNoKey(t testing.TB, n *nameserver, zone string) {
+	t.Helper()
+	if keys := n.call(t, http.MethodGet, "/zones/"+zoneID(zone)+"/cryptokeys", nil); strings.TrimSpace(string(keys.body)) != "[]" {
+		t.Errorf("%s holds keys of %s: %s", n.name, zone, keys.body)
+	}
+}
+
+// checkAnswer asks n and wants an answer that proves itself and says the same as the primary's.
+func checkAnswer(t testing.TB, v *validator, n *nameserver, q question) {
+	t.Helper()
+	name := strings.TrimPrefix(q.name+"."+v.zone, ".")
+	in, err := n.ask(t.Context(), name, q.qtype, true)
+	must(t, err)
+	got, err := v.check(in, name, q.qtype)
+	if err != nil || got != q.want {
+		t.Errorf("%s %s %s: %q, want %q (%v)\n%s", n.name, name, dns.TypeToString[q.qtype], got, q.want, err, in)
+	}
+	must(t, sameAnswer(t, n, name, q.qtype))
+}
+
+// sameAnswers asks all questions of both secondaries and the primary.
+func sameAnswers(t testing.TB, zone string) error {
+	for _, n := range secondaries {
+		for _, q := range questions {
+			if err := sameAnswer(t, n, strings.TrimPrefix(q.name+"."+zone, "."), q.qtype); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sameAnswer compares what n and the primary answer, but for the signatures' octets and the records' order.
+func sameAnswer(t testing.TB, n *nameserver, name string, qtype uint16) error {
+	want, err := primary.ask(t.Context(), name, qtype, true)
+	if err != nil {
+		return err
+	}
+	got, err := n.ask(t.Context(), name, qtype, true)
+	if err != nil {
+		return err
+	}
+	if w, g := essence(want), essence(got); w != g {
+		return fmt.Errorf("%s answers %s %s with\n%s\nthe primary with\n%s", n.name, name, dns.TypeToString[qtype], g, w)
+	}
+	return nil
+}
+
+func essence(m *dns.Msg) string {
+	var out strings.Builder
+	fmt.Fprintln(&out, dns.RcodeToString[m.Rcode], m.Authoritative)
+	for _, section := range [][]dns.RR{m.Answer, m.Ns} {
+		var lines []string
+		for _, rr := range section {
+			if sig, ok := rr.(*dns.RRSIG); ok {
+				sig.Signature = ""
+			}
+			lines = append(lines, rr.String())
+		}
+		slices.Sort(lines)
+		fmt.Fprintln(&out, strings.Join(lines, "\n"))
+	}
+	return out.String()
+}
