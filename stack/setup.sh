@@ -55,7 +55,6 @@ install_packages() {
   fi
   for package in $(wanted_packages); do installed "$package" || missing+=("$package"); done
   [ ${#missing[@]} -gt 0 ] || return 0
-  say "installing packages: ${missing[*]}"
   local run=(sh -s)
   if [ "$(id -u)" -ne 0 ]; then
     # With a terminal sudo may ask for the password; without one it must work by itself.
@@ -68,6 +67,7 @@ and then start this again."
     sudo -v
     run=(sudo sh -s)
   fi
+  say "installing packages: ${missing[*]}"
   install_script "${missing[@]}" | "${run[@]}" >"$log" 2>&1 || { tail -n 30 "$log" >&2; fail "installing packages failed (above: the end of apt-get's output)"; }
 }
 
