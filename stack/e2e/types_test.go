@@ -14,7 +14,7 @@ func TestRecordTypes(t *testing.T) {
 		set(zone, "A", "192.0.2.1"), set(zone, "AAAA", "2001:db8::1"), set(zone, "MX", "10 mail."+zone, "20 ."),
 		set(zone, "CAA", `0 issue "ca.example.net"`, `128 iodef "mailto:security@example.net"`),
 		set(zone, "TXT", `"v=spf1 -all"`, `"two" "strings"`, `"quote \" backslash \\ octet \195\164"`, `""`),
-		set(zone, "HTTPS", "1 . alpn=h2,h3 ipv4hint=192.0.2.1 ipv6hint=2001:db8::1 port=8443"),
+		set(zone, "HTTPS", "1 . alpn=h2,h3 port=8443 ipv4hint=192.0.2.1 ipv6hint=2001:db8::1"),
 		set(name("_dns"), "SVCB", "1 dns.example.net. mandatory=alpn alpn=dot", "0 other.example.net."),
 		set(name("_25._tcp"), "TLSA", "3 1 1 "+strings.Repeat("0123456789abcdef", 4)),
 		set(name("_sip._udp"), "SRV", "10 60 5060 sip."+zone),
