@@ -17,7 +17,7 @@ type component struct {
 	// prepare writes what the process needs before its first start; doing so again is harmless. May be nil.
 	prepare func(context.Context, *System) error
 	// command is what to run.
-	command func(*System) (argv, env []string, err error)
+	command func(*System) (argv []string, err error)
 	// ready returns nil once the process does its work. Asked until it does.
 	ready func(context.Context, *System) error
 	// port is the name of the port shown as the process's address.

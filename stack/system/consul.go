@@ -76,9 +76,9 @@ func prepareConsul(_ context.Context, s *System) error {
 	return writeSecretFile(s.path("config", "consul.json"), data)
 }
 
-func commandConsul(s *System) (argv, env []string, err error) {
+func commandConsul(s *System) (argv []string, err error) {
 	consul, err := s.programs.tool("consul")
-	return []string{consul, "agent", "-config-file", s.path("config", "consul.json")}, nil, err
+	return []string{consul, "agent", "-config-file", s.path("config", "consul.json")}, err
 }
 
 // readyConsul asks for a leader and then makes the roles' policies and tokens, those that are missing.

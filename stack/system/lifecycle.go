@@ -118,7 +118,7 @@ func (s *System) launch(ctx context.Context, c component) error {
 			return fmt.Errorf("prepare %s: %w", c.name, err)
 		}
 	}
-	argv, env, err := c.command(s)
+	argv, err := c.command(s)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", c.name, err)
 	}
@@ -126,7 +126,7 @@ func (s *System) launch(ctx context.Context, c component) error {
 		if st.Processes[c.name].alive() {
 			return nil
 		}
-		rec, err := spawn(argv, env, s.dir, s.LogPath(c.name))
+		rec, err := spawn(argv, s.dir, s.LogPath(c.name))
 		if err != nil {
 			return fmt.Errorf("start %s: %w\n%s", c.name, err, s.LogTail(c.name))
 		}

@@ -104,8 +104,8 @@ func quoted(list []string) string {
 	return strings.Join(items, ", ")
 }
 
-func commandNATS(s *System) (argv, env []string, err error) {
-	return []string{s.programs.stack, "serve", "nats", "--config", s.path("config", "nats.conf")}, nil, nil
+func commandNATS(s *System) (argv []string, err error) {
+	return []string{s.programs.stack, "serve", "nats", "--config", s.path("config", "nats.conf")}, nil
 }
 
 func readyNATS(ctx context.Context, s *System) error {

@@ -25,9 +25,9 @@ func nameserver(name string) component {
 	return component{
 		name: name, phase: phaseServers, port: name + ".dns",
 		prepare: func(ctx context.Context, s *System) error { return s.preparePowerDNS(ctx, name) },
-		command: func(s *System) ([]string, []string, error) {
+		command: func(s *System) ([]string, error) {
 			server, err := distributionProgram("pdns_server", "pdns-server")
-			return []string{server, "--config-dir=" + s.path("config", name)}, nil, err
+			return []string{server, "--config-dir=" + s.path("config", name)}, err
 		},
 		ready: func(ctx context.Context, s *System) error { return s.readyPowerDNS(ctx, name) },
 	}

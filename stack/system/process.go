@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,14 +21,14 @@ const pollInterval = 20 * time.Millisecond
 
 // spawn starts argv detached (a session of its own, so that a Ctrl-C meant for the starter does not reach it), its
 // output appended to logPath.
-func spawn(argv, env []string, dir, logPath string) (record, error) {
+func spawn(argv []string, dir, logPath string) (record, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return record{}, err
 	}
 	defer log.Close()
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // the process is to outlive the call that started it
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), dir, log, log
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = cleanEnvironment(), dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return record{}, fmt.Errorf("start %s: %w", argv[0], err)
@@ -40,6 +41,19 @@ func spawn(argv, env []string, dir, logPath string) (record, error) {
 	}
 	rec.BootID, err = bootID()
 	return rec, err
+}
+
+// cleanEnvironment leaves out what would change how a process is set up: a shell that read another system's env file,
+// or a user's own settings of the product, must not reach into this one.
+func cleanEnvironment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		for _, prefix := range []string{"PDNS_DISTRIBUTE_", "CONSUL_", "NATS_", "TEMPORAL_"} {
+			if strings.HasPrefix(variable, prefix) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // procStat reads when a process started, in clock ticks since boot, and its state letter (proc(5)).

@@ -16,11 +16,11 @@ func product(name string, phase int) component {
 	}
 	return component{
 		name: name, phase: phase, port: port,
-		command: func(s *System) ([]string, []string, error) {
+		command: func(s *System) ([]string, error) {
 			if _, err := os.Stat(s.programs.product); err != nil {
-				return nil, nil, fmt.Errorf("pdns-distribute is not built (%w): run stack/setup.sh, or `make demo`, which does", err)
+				return nil, fmt.Errorf("pdns-distribute is not built (%w): run stack/setup.sh, or `make demo`, which does", err)
 			}
-			return []string{s.programs.product, role, "--config", s.ConfigPath(name)}, nil, nil
+			return []string{s.programs.product, role, "--config", s.ConfigPath(name)}, nil
 		},
 		ready: func(ctx context.Context, s *System) error {
 			st, err := s.readState()

@@ -66,8 +66,8 @@ func prepareTemporal(_ context.Context, s *System) error {
 	return writeSecretFile(s.path("config", "temporal.json"), data)
 }
 
-func commandTemporal(s *System) (argv, env []string, err error) {
-	return []string{s.programs.stack, "serve", "temporal", "--config", s.path("config", "temporal.json")}, nil, nil
+func commandTemporal(s *System) (argv []string, err error) {
+	return []string{s.programs.stack, "serve", "temporal", "--config", s.path("config", "temporal.json")}, nil
 }
 
 // readyTemporal asks for the namespace, for something that the history service answers, and for the web UI.
