@@ -26,6 +26,8 @@ func (c *Config) check(faults *faultList) {
 	c.checkConsul(faults)
 	c.checkTemporal(faults)
 	if c.Role == RoleClient {
+		// A command asks the PowerDNS of its host too where it may read the key.
+		c.PowerDNS.APIKey, _ = readSecret(&faultList{}, "powerdns.api_key_file", c.PowerDNS.APIKeyFile, "")
 		return
 	}
 	if !hostID.MatchString(c.Host.ID) {

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/config"
+	"github.com/pdns-distribute/pdns-distribute/internal/telemetry"
+)
+
+// running is what a role that runs until it is stopped is given: how it is
+// watched.
+type running struct {
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	server   *telemetry.Server
+}
+
+// ready adds a named readiness check.
+func (r *running) ready(name string, check func(context.Context) error) {
+	r.server.Readiness.Add(name, check)
+}
+
+// serve answers /metrics, /livez and /readyz from now until ctx ends. It is
+// called when all readiness checks are there, so that nobody is told "ready" too
+// early.
+func (r *running) serve(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error { return r.server.Run(ctx) })
+}
+
+// roleCommand is the command of a role that runs until a signal stops it.
+func roleCommand(role config.Role, short string, run func(context.Context, *config.Config, *running) error) *cobra.Command {
+	return &cobra.Command{Use: string(role), Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		conf, err := loadConfig(cmd, role)
+		if err != nil {
+			return err
+		}
+		parts, err := watch(ctx, conf)
+		if err != nil {
+			return err
+		}
+		parts.logger.Info("starting", "role", string(role), "id", conf.Host.ID, "version", version())
+		err = run(ctx, conf, parts)
+		if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+			parts.logger.Info("stopped")
+			return nil
+		}
+		return err
+	}}
+}
+
+// watch sets up how a process is watched.
+func watch(ctx context.Context, conf *config.Config) (*running, error) {
+	logger, err := telemetry.NewLogger(errorOutput, conf.Log.Level, conf.Log.Format)
+	if err != nil {
+		return nil, err
+	}
+	slog.SetDefault(logger) // for libraries that log by themselves
+	registry := telemetry.NewRegistry(version(), string(conf.Role))
+	server, err := telemetry.Listen(ctx, conf.Metrics.Listen, registry, logger)
+	if err != nil {
+		return nil, err
+	}
+	return &running{logger: logger, registry: registry, server: server}, nil
+}
