@@ -36,12 +36,19 @@ type connections struct {
 	temporal   client.Client
 	dispatcher *dispatch.Dispatcher
 	dns        *query.Client
+	// reconnected holds a token when the connection to NATS stands again.
+	reconnected chan struct{}
 }
 
-// connect makes the connections. onReconnect is called when the one to NATS
-// stands again.
-func connect(ctx context.Context, conf *config.Config, logger *slog.Logger, onReconnect func()) (*connections, error) {
-	c := &connections{conf: conf, broker: brokerConfig(conf, onReconnect), dns: &query.Client{}}
+// connect makes the connections.
+func connect(ctx context.Context, conf *config.Config, logger *slog.Logger) (*connections, error) {
+	c := &connections{conf: conf, broker: brokerConfig(conf), dns: &query.Client{}, reconnected: make(chan struct{}, 1)}
+	c.broker.OnReconnect = func() {
+		select {
+		case c.reconnected <- struct{}{}:
+		default:
+		}
+	}
 	var err error
 	if c.nats, c.jetStream, err = broker.Connect(ctx, c.broker, "pdns-distribute "+string(conf.Role)+" "+conf.Host.ID, logger); err != nil {
 		return nil, err
@@ -67,6 +74,21 @@ func (c *connections) close() {
 		c.temporal.Close()
 	}
 	c.nats.Close()
+}
+
+// onReconnect calls each of notices when the connection to NATS stands again,
+// until ctx ends.
+func (c *connections) onReconnect(ctx context.Context, notices ...func()) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.reconnected:
+			for _, notice := range notices {
+				notice()
+			}
+		}
+	}
 }
 
 // powerDNS is the client of the PowerDNS on this host.
@@ -98,12 +120,12 @@ func (c *connections) temporalReady(ctx context.Context) error {
 	return temporal.Ready(ctx, c.temporal, c.conf.Temporal.Namespace)
 }
 
-func brokerConfig(conf *config.Config, onReconnect func()) broker.Config {
+func brokerConfig(conf *config.Config) broker.Config {
 	n, e := conf.NATS, conf.Events
 	return broker.Config{
 		URLs: n.URLs, TLS: tlsconf.Files{CA: n.CAFile, Cert: n.CertFile, Key: n.KeyFile},
 		CredsFile: n.CredsFile, User: n.User, PasswordFile: n.PasswordFile, Replicas: n.Replicas,
-		Subjects: []string{e.SubjectAdd, e.SubjectModified, e.SubjectDelete}, OnReconnect: onReconnect,
+		Subjects: []string{e.SubjectAdd, e.SubjectModified, e.SubjectDelete},
 	}
 }
 

@@ -161,4 +161,3 @@ func resyncSecondary(ctx context.Context, c *connections, out io.Writer, id stri
 	}
 	return nil
 }
-

@@ -29,13 +29,12 @@ func secondaryCommand() *cobra.Command {
 
 func runSecondary(ctx context.Context, conf *config.Config, parts *running) error {
 	logger := parts.logger
-	var noticed *returns.Returns
-	c, err := connect(ctx, conf, logger, func() { noticed.Notice("the connection to NATS is back") })
+	c, err := connect(ctx, conf, logger)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	noticed = returns.New(conf.Host.ID, c.dispatcher, logger)
+	noticed := returns.New(conf.Host.ID, c.dispatcher, logger)
 	state, err := applied.Open(conf.Host.StateDir, logger)
 	if err != nil {
 		return err
@@ -59,6 +58,10 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 	parts.serve(ctx, group)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { noticed.Run(ctx); return nil })
+	group.Go(func() error {
+		c.onReconnect(ctx, func() { noticed.Notice("the connection to NATS is back") })
+		return nil
+	})
 	group.Go(func() error {
 		gated.Run(ctx, c.probe().Check, func() { noticed.Notice("its worker started or its PowerDNS is back") })
 		return nil

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/config"
+	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
+	"github.com/pdns-distribute/pdns-distribute/triggers/events"
+	triggerpresence "github.com/pdns-distribute/pdns-distribute/triggers/presence"
+	"github.com/pdns-distribute/pdns-distribute/triggers/proxy"
+	"github.com/pdns-distribute/pdns-distribute/triggers/upkeep"
+	"github.com/pdns-distribute/pdns-distribute/worker"
+)
+
+func primaryCommand() *cobra.Command {
+	return roleCommand(config.RolePrimary,
+		"Publish the zones of the PowerDNS on this host: api-proxy, trigger and worker", runPrimary)
+}
+
+// primary is the parts of a primary in one process. Each can be switched off
+// and run in a process of its own.
+type primary struct {
+	*connections
+	*running
+	group *errgroup.Group
+	// returned are told when the connection to NATS stands again.
+	returned []func()
+}
+
+func runPrimary(ctx context.Context, conf *config.Config, parts *running) error {
+	c, err := connect(ctx, conf, parts.logger)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	group, ctx := errgroup.WithContext(ctx)
+	p := &primary{connections: c, running: parts, group: group}
+	for _, part := range []struct {
+		on    bool
+		start func(context.Context) error
+	}{
+		{conf.Primary.Proxy, p.startProxy},
+		{conf.Primary.Trigger, p.startTrigger},
+		{conf.Primary.Worker, p.startWorker},
+	} {
+		if !part.on {
+			continue
+		}
+		if err := part.start(ctx); err != nil {
+			return err
+		}
+	}
+	parts.ready("nats", c.natsReady)
+	p.goRun(ctx, func(ctx context.Context) { c.onReconnect(ctx, p.returned...) })
+	parts.serve(ctx, group)
+	return group.Wait()
+}
+
+// goRun runs a part that ends only with ctx.
+func (p *primary) goRun(ctx context.Context, run func(context.Context)) {
+	p.group.Go(func() error {
+		run(ctx)
+		return nil
+	})
+}
+
+func (p *primary) startProxy(ctx context.Context) error {
+	conf := p.conf
+	server, err := proxy.New(proxy.Config{
+		Listen: conf.Proxy.Listen, CertFile: conf.Proxy.CertFile, KeyFile: conf.Proxy.KeyFile, StateDir: conf.Host.StateDir,
+		PowerDNS: conf.PowerDNS.APIURL, Primary: conf.Host.ID, Publisher: p.jetStream,
+		Subjects:   proxy.Subjects{Add: conf.Events.SubjectAdd, Modified: conf.Events.SubjectModified, Delete: conf.Events.SubjectDelete},
+		Registerer: p.registry, Log: p.logger,
+	})
+	if err != nil {
+		return err
+	}
+	p.returned = append(p.returned, server.Drain)
+	p.group.Go(func() error { return server.Run(ctx) })
+	p.group.Go(func() error {
+		return p.registration(discovery.ServiceProxy, conf.Proxy.Listen).Run(ctx, p.probe().Check)
+	})
+	return nil
+}
+
+func (p *primary) startTrigger(ctx context.Context) error {
+	keep := upkeep.New(upkeep.Upkeep{
+		JetStream: p.jetStream, Broker: p.broker, Temporal: p.temporal, Namespace: p.conf.Temporal.Namespace,
+		Versions: p.versions, Logger: p.logger,
+	})
+	consumer, err := events.New(events.Config{JetStream: p.jetStream, Dispatcher: p.dispatcher, Registerer: p.registry, Log: p.logger})
+	if err != nil {
+		return err
+	}
+	watch := &triggerpresence.Presence{Watcher: p.consul, Dispatcher: p.dispatcher, Logger: p.logger}
+	p.returned = append(p.returned, keep.Wake)
+	p.ready("temporal", p.temporalReady)
+	p.goRun(ctx, keep.Run)
+	p.goRun(ctx, watch.Run)
+	p.group.Go(func() error { return consumer.Run(ctx) })
+	return nil
+}
+
+func (p *primary) startWorker(ctx context.Context) error {
+	spool := filepath.Join(p.conf.Host.StateDir, "spool")
+	// What a killed process left there is of no use to anybody.
+	if err := errors.Join(os.RemoveAll(spool), os.MkdirAll(spool, 0o700)); err != nil {
+		return fmt.Errorf("host.state_dir: %w", err)
+	}
+	roles := p.workers(spool)
+	workflows, exports := roles.Workflows(), roles.Exports()
+	p.ready("worker", func(context.Context) error {
+		if !workflows.Open() || !exports.Open() {
+			return errNotReady
+		}
+		return nil
+	})
+	p.goRun(ctx, func(ctx context.Context) {
+		workflows.Run(ctx, func(context.Context) error { return nil }, func() {})
+	})
+	p.goRun(ctx, func(ctx context.Context) { exports.Run(ctx, p.probe().Check, func() {}) })
+	p.group.Go(func() error {
+		return p.registration(discovery.ServicePrimary, p.conf.PowerDNS.DNSAddress, "primary").Run(ctx, p.probe().Check)
+	})
+	return nil
+}
+
+func (p *primary) workers(spool string) worker.Primary {
+	conf := p.conf
+	known := presence{consul: p.consul, self: conf.Host.ID}
+	return worker.Primary{
+		Client: p.temporal, Logger: p.logger,
+		Directory: &activities.Directory{Roster: p.roster, Presence: known},
+		Verifier:  &activities.Verifier{DNS: p.dns, Metrics: activities.NewVerifyMetrics(p.registry)},
+		Activity: &activities.Primary{
+			ID: conf.Host.ID, DNSAddress: conf.PowerDNS.DNSAddress, PowerDNS: p.powerDNS(), Versions: p.versions, Peers: known, SpoolDir: spool,
+			Timing:  activities.Timing{MinInterval: conf.Sync.MinInterval, EventCheckWait: conf.Sync.EventCheckWait, MaxLag: conf.Primary.MaxLag},
+			Metrics: activities.NewPrimaryMetrics(p.registry),
+		},
+	}
+}
