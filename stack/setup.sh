@@ -125,9 +125,8 @@ case $purpose in
     tools stack/tctl tctl=github.com/temporalio/tctl/cmd/tctl
     say "building bin/stack and bin/pdns-distribute"
     go_build "$root/stack" "$work" ./cmd/stack
-    mv "$work/stack" "$bin/"
-    [ ! -d "$root/cmd/pdns-distribute" ] || go_build "$root" "$work" ./cmd/pdns-distribute
-    [ ! -e "$work/pdns-distribute" ] || mv "$work/pdns-distribute" "$bin/"
+    go_build "$root" "$work" ./cmd/pdns-distribute
+    mv "$work/stack" "$work/pdns-distribute" "$bin/"
     ;;
   lint)
     tools stack/lint golangci-lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint \

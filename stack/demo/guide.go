@@ -22,10 +22,10 @@ Try, in another shell
   curl --cacert $API_CA -H "X-API-Key: $API_KEY" $API_URL/api/v1/servers/localhost/zones
   curl --cacert $API_CA -H "X-API-Key: $API_KEY" -X PATCH $API_URL/api/v1/servers/localhost/zones/demo.example. \
     -d '{"rrsets":[{"name":"www.demo.example.","type":"A","ttl":60,"changetype":"REPLACE","records":[{"content":"198.51.100.7"}]}]}'
-  $PDNS_DISTRIBUTE_BIN status --config $STACK_DIR/config/primary.toml
-  $PDNS_DISTRIBUTE_BIN resync demo.example --config $STACK_DIR/config/primary.toml
+  $PDNS_DISTRIBUTE_BIN status
+  $PDNS_DISTRIBUTE_BIN resync demo.example
   $STACK_TOOLS/temporal workflow list
-  $STACK_TOOLS/tctl workflow list
+  $STACK_TOOLS/tctl workflow list --open
   $STACK_TOOLS/temporal workflow show -w sync-zone/demo.example.
   $STACK_BIN ps
   $STACK_BIN stop pdns-secondary-1       and: start, kill, pause, resume, with any name that ps shows

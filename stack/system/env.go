@@ -85,6 +85,7 @@ func (s *System) environment() ([]variable, error) {
 		{"CONSUL_CACERT", ca},
 		{"CONSUL_HTTP_TOKEN", secrets["consul-"+RoleOperator]},
 		{"PDNS_DISTRIBUTE_BIN", s.programs.product},
+		{"PDNS_DISTRIBUTE_CONFIG", s.ConfigPath(RolePrimary)}, // for its commands: status, resync
 		{"STACK_BIN", s.programs.stack},
 		{"STACK_TOOLS", s.programs.tools},
 		{"STACK_DIR", s.dir},
