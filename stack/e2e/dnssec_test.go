@@ -143,7 +143,7 @@ func TestSigningComesAndGoes(t *testing.T) {
 			primary.call(t, http.MethodPost, "/zones/"+zone+"/cryptokeys", map[string]any{"keytype": "zsk", "active": true, "algorithm": "ecdsa256"})
 		}},
 		{"NSEC again", func() {
-			primary.call(t, http.MethodDelete, "/zones/"+zone+"/metadata/NSEC3PARAM", nil)
+			primary.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"nsec3param": ""})
 		}},
 		{"edited serial", func() {
 			primary.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"soa_edit": "INCREMENT-WEEKS"})
