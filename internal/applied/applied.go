@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -30,50 +31,88 @@ var zones = []byte("zones")
 
 // State is the local state; safe for concurrent use. Close it.
 type State struct {
-	db   *bolt.DB
+	path string
+	log  *slog.Logger
 	stop chan struct{}
 	done sync.WaitGroup
 
-	mu    sync.Mutex
-	dirty bool
+	mu    sync.RWMutex // held for reading by all that use db
+	db    *bolt.DB
+	dirty atomic.Bool
 }
 
 // Open opens the state in dir, which is made when missing. A damaged file is
-// moved aside and begun anew, with a warning. Only one process may have it open.
+// moved aside and begun anew, with a warning, now or when damage shows later.
+// Only one process may have it open.
 func Open(dir string, log *slog.Logger) (*State, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("host.state_dir: %w", err)
 	}
-	path := filepath.Join(dir, FileName)
-	db, err := openChecked(path)
+	s := &State{path: filepath.Join(dir, FileName), log: log, stop: make(chan struct{})}
+	var err error
+	s.db, err = openChecked(s.path)
 	if errors.Is(err, errDamaged) {
-		aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405.000000000"))
-		if moved := os.Rename(path, aside); moved != nil {
-			return nil, fmt.Errorf("move the damaged %s aside: %w", path, moved)
-		}
-		log.Warn("the record of applied versions was damaged and is begun anew; all zones are compared in full",
-			"file", path, "moved_to", aside, "error", err)
-		db, err = openChecked(path)
+		s.db, err = s.anew(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s (host.state_dir): %w", path, err)
+		return nil, fmt.Errorf("open %s (host.state_dir): %w", s.path, err)
 	}
-	s := &State{db: db, stop: make(chan struct{})}
 	s.done.Go(s.syncLoop)
 	return s, nil
+}
+
+// anew moves the damaged file aside and returns a new one.
+func (s *State) anew(damage error) (*bolt.DB, error) {
+	aside := fmt.Sprintf("%s.damaged-%s", s.path, time.Now().UTC().Format("20060102T150405.000000000"))
+	if err := os.Rename(s.path, aside); err != nil {
+		return nil, fmt.Errorf("move the damaged file aside: %w", err)
+	}
+	s.log.Warn("the record of applied versions was damaged and is begun anew; all zones are compared in full",
+		"file", s.path, "moved_to", aside, "error", damage)
+	return openChecked(s.path)
+}
+
+// use runs touch on the file, and once more on a new one when it proves to be
+// damaged.
+func (s *State) use(touch func(*bolt.DB) error) error {
+	used, err := s.try(touch)
+	if !errors.Is(err, errDamaged) {
+		return err
+	}
+	s.mu.Lock()
+	if s.db == used { // else another call has begun a new one
+		fresh, failed := s.anew(err)
+		if failed != nil {
+			s.mu.Unlock()
+			return failed
+		}
+		s.db = fresh
+	}
+	s.mu.Unlock()
+	_, err = s.try(touch)
+	return err
+}
+
+func (s *State) try(touch func(*bolt.DB) error) (used *bolt.DB, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db, guarded(func() error { return touch(s.db) })
 }
 
 // Get returns what is noted of zone, and false when nothing is.
 func (s *State) Get(zone string) (pdns.Applied, bool, error) {
 	var a pdns.Applied
 	var known bool
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.read(func(tx *bolt.Tx) error {
 		value := tx.Bucket(zones).Get([]byte(zone))
 		known = value != nil
 		if !known {
 			return nil
 		}
-		return json.Unmarshal(value, &a)
+		if err := json.Unmarshal(value, &a); err != nil {
+			return fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		return nil
 	})
 	if err != nil {
 		return pdns.Applied{}, false, fmt.Errorf("applied version of %s: %w", zone, err)
@@ -103,16 +142,10 @@ func (s *State) Delete(zone string) error {
 
 // All returns what is noted, by zone.
 func (s *State) All() (map[string]pdns.Applied, error) {
-	all := make(map[string]pdns.Applied)
-	err := s.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(zones).ForEach(func(zone, value []byte) error {
-			var a pdns.Applied
-			if err := json.Unmarshal(value, &a); err != nil {
-				return fmt.Errorf("zone %s: %w", zone, err)
-			}
-			all[string(zone)] = a
-			return nil
-		})
+	var all map[string]pdns.Applied
+	err := s.read(func(tx *bolt.Tx) error {
+		all = make(map[string]pdns.Applied)
+		return each(tx.Bucket(zones), func(a pdns.Applied) { all[a.Zone] = a })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the applied versions: %w", err)
@@ -124,15 +157,21 @@ func (s *State) All() (map[string]pdns.Applied, error) {
 func (s *State) Close() error {
 	close(s.stop)
 	s.done.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return errors.Join(s.db.Sync(), s.db.Close())
 }
 
+func (s *State) read(look func(*bolt.Tx) error) error {
+	return s.use(func(db *bolt.DB) error { return db.View(look) })
+}
+
 func (s *State) write(change func(*bolt.Bucket) error) error {
-	err := s.db.Update(func(tx *bolt.Tx) error { return change(tx.Bucket(zones)) })
+	err := s.use(func(db *bolt.DB) error {
+		return db.Update(func(tx *bolt.Tx) error { return change(tx.Bucket(zones)) })
+	})
 	if err == nil {
-		s.mu.Lock()
-		s.dirty = true
-		s.mu.Unlock()
+		s.dirty.Store(true)
 	}
 	return err
 }
@@ -145,13 +184,10 @@ func (s *State) syncLoop() {
 		case <-s.stop:
 			return
 		case <-tick.C:
-		}
-		s.mu.Lock()
-		dirty := s.dirty
-		s.dirty = false
-		s.mu.Unlock()
-		if dirty {
-			_ = s.db.Sync() // best effort by design; Close reports it
+			if s.dirty.Swap(false) {
+				// Best effort by design; Close reports it.
+				_, _ = s.try(func(db *bolt.DB) error { return db.Sync() })
+			}
 		}
 	}
 }

@@ -1,12 +1,11 @@
 package applied
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -16,66 +15,71 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
+// errDamaged says that a new file would help.
 var errDamaged = errors.New("damaged")
 
-// openChecked opens the file and reads through all of it, so that damage
-// shows here and not as a crash later: bbolt panics on pages that make no
-// sense, and its memory map faults behind the end of a shortened file. The
-// error is errDamaged where a new file would help.
-func openChecked(path string) (db *bolt.DB, err error) {
+// guarded turns the panics and faults with which bbolt answers a damaged file
+// into errDamaged: pages that make no sense, a memory map that reaches behind the
+// end of the file. All that touches the file goes through here, in this goroutine:
+// bbolt's own tx.Check starts one, where a fault ends the process.
+func guarded(touch func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if broken := recover(); broken != nil {
-			db, err = nil, fmt.Errorf("%w: %v", errDamaged, broken)
+			err = fmt.Errorf("%w: %v", errDamaged, broken)
 		}
 	}()
-	db, err = bolt.Open(path, 0o640, &bolt.Options{Timeout: 2 * time.Second, NoSync: true, NoFreelistSync: true})
+	return touch()
+}
+
+// openChecked opens the file, makes it where it is missing, and reads all
+// entries.
+func openChecked(path string) (db *bolt.DB, err error) {
+	err = guarded(func() error {
+		// The list of free pages is kept in the file (no NoFreelistSync): bbolt
+		// would else gather it in a goroutine of its own.
+		db, err = bolt.Open(path, 0o640, &bolt.Options{Timeout: 2 * time.Second, NoSync: true})
+		if err != nil {
+			return opening(err)
+		}
+		return db.Update(check)
+	})
+	// A damaged one is left open: closing it may wait for locks that a panic
+	// never gave back.
+	return db, err
+}
+
+func opening(err error) error {
 	var access *fs.PathError
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, errors.New("another process has it open")
+		return errors.New("another process has it open")
 	case errors.As(err, &access):
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	if err := check(db); err != nil {
-		_ = db.Close() // what matters is why
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	return db, nil
-}
-
-// check makes the bucket where it is missing and reads every page and entry.
-func check(db *bolt.DB) error {
-	err := db.View(func(tx *bolt.Tx) error {
-		info, err := os.Stat(db.Path())
-		if err != nil {
-			return err
-		}
-		if tx.Size() > info.Size() {
-			return fmt.Errorf("the file has %d of %d bytes", info.Size(), tx.Size())
-		}
-		var first error
-		for err := range tx.Check() { // to its end: it reads the file until then
-			first = cmp.Or(first, err)
-		}
-		return first
-	})
-	if err != nil {
 		return err
 	}
-	return db.Update(func(tx *bolt.Tx) error {
-		bucket, err := tx.CreateBucketIfNotExists(zones)
-		if err != nil {
-			return err
+	return fmt.Errorf("%w: %w", errDamaged, err)
+}
+
+// check makes the bucket where it is missing and reads every entry.
+func check(tx *bolt.Tx) error {
+	bucket, err := tx.CreateBucketIfNotExists(zones)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return each(bucket, func(pdns.Applied) {})
+}
+
+// each calls note for every entry. Keys that do not ascend are damage, and end
+// what could go round in circles for ever.
+func each(bucket *bolt.Bucket, note func(pdns.Applied)) error {
+	var last []byte
+	return bucket.ForEach(func(zone, value []byte) error {
+		var a pdns.Applied
+		if err := json.Unmarshal(value, &a); err != nil || a.Zone != string(zone) || bytes.Compare(last, zone) >= 0 {
+			return fmt.Errorf("%w: entry %q makes no sense", errDamaged, zone)
 		}
-		return bucket.ForEach(func(zone, value []byte) error {
-			var a pdns.Applied
-			if err := json.Unmarshal(value, &a); err != nil || a.Zone != string(zone) {
-				return fmt.Errorf("entry %q makes no sense", zone)
-			}
-			return nil
-		})
+		last = append(last[:0], zone...)
+		note(a)
+		return nil
 	})
 }
