@@ -71,7 +71,7 @@ func waitServed(t testing.TB, zone string, serial uint32) {
 // waitGone waits until no secondary has an SOA of the zone's own, nor the zone in its API.
 func waitGone(t testing.TB, zone string) {
 	t.Helper()
-	until(t, soon, func() error { return notServed(t.Context(), zone) })
+	until(t, soon, func() error { return notServed(t.Context(), zone, secondaries...) })
 	for _, n := range secondaries {
 		if z, found := n.zone(t, zone); found {
 			t.Fatalf("%s no longer serves %s but still holds it: %+v", n.name, zone, z)
@@ -79,8 +79,8 @@ func waitGone(t testing.TB, zone string) {
 	}
 }
 
-func notServed(ctx context.Context, zone string) error {
-	for _, n := range secondaries {
+func notServed(ctx context.Context, zone string, servers ...*nameserver) error {
+	for _, n := range servers {
 		serial, served, err := n.serial(ctx, zone)
 		if err != nil {
 			return err
@@ -127,12 +127,15 @@ func (n *nameserver) transfer(zone string) ([]string, error) {
 }
 
 // sameContent returns nil when both secondaries hold exactly what the primary hands out.
-func sameContent(zone string) error {
-	want, err := primary.transfer(zone)
+func sameContent(zone string) error { return agree(zone, primary, secondaries...) }
+
+// agree returns nil when these servers hold exactly what origin hands out.
+func agree(zone string, origin *nameserver, servers ...*nameserver) error {
+	want, err := origin.transfer(zone)
 	if err != nil {
 		return err
 	}
-	for _, n := range secondaries {
+	for _, n := range servers {
 		got, err := n.transfer(zone)
 		if err != nil {
 			return err

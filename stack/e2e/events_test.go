@@ -254,5 +254,5 @@ func TestEventOfUnknownZone(t *testing.T) {
 	waitStatus(t, zone, func(s syncStatus) error {
 		return wants(s.Outcome == "failed" && strings.Contains(s.Error, zone) && s.Version == 0, "want it to say that there is no such zone")
 	})
-	must(t, notServed(t.Context(), zone))
+	must(t, notServed(t.Context(), zone, secondaries...))
 }

@@ -80,9 +80,15 @@ func connect() error {
 	if env, err = sys.Env(); err != nil {
 		return err
 	}
+	primary, direct, secondaries, err = nameservers(env)
+	return err
+}
+
+// nameservers are those of the system that env describes.
+func nameservers(env map[string]string) (primary, direct *nameserver, secondaries []*nameserver, err error) {
 	client, err := httpsClient(env["API_CA"])
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	changes := new(sync.Mutex) // of one PowerDNS, whichever way
 	primary = &nameserver{name: "primary", dns: env["DNS_PRIMARY"], url: env["API_URL"], key: env["API_KEY"], client: client, changes: changes}
@@ -93,7 +99,7 @@ func connect() error {
 			name: fmt.Sprintf("secondary-%d", i+1), dns: addresses[i], url: urls[i], key: env["SECONDARY_API_KEY"], client: client, changes: new(sync.Mutex),
 		})
 	}
-	return nil
+	return primary, direct, secondaries, nil
 }
 
 // showLogs prints the end of every process's log, for a failed run.

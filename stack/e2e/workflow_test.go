@@ -55,7 +55,9 @@ func (s syncStatus) String() string {
 }
 
 // temporal is the one connection to Temporal, as the operator.
-var temporal = sync.OnceValues(func() (client.Client, error) {
+var temporal = sync.OnceValues(func() (client.Client, error) { return dialTemporal(env) })
+
+func dialTemporal(env map[string]string) (client.Client, error) {
 	cert, err := tls.LoadX509KeyPair(env["TEMPORAL_TLS_CERT"], env["TEMPORAL_TLS_KEY"])
 	if err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ var temporal = sync.OnceValues(func() (client.Client, error) {
 			Certificates: []tls.Certificate{cert}, RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12,
 		}},
 	})
-})
+}
 
 // quiet drops the SDK's own lines: what matters comes back as an error.
 type quiet struct{}
