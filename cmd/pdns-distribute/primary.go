@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
 	"github.com/pdns-distribute/pdns-distribute/triggers/events"
@@ -96,7 +97,13 @@ func (p *primary) startTrigger(ctx context.Context) error {
 		JetStream: p.jetStream, Broker: p.broker, Temporal: p.temporal, Namespace: p.conf.Temporal.Namespace,
 		Versions: p.versions, Logger: p.logger,
 	})
-	consumer, err := events.New(events.Config{JetStream: p.jetStream, Dispatcher: p.dispatcher, Registerer: p.registry, Log: p.logger})
+	consumer, err := events.New(events.Config{
+		JetStream: p.jetStream, Dispatcher: p.dispatcher, Registerer: p.registry, Log: p.logger,
+		Ensure: func(ctx context.Context) error {
+			_, err := broker.Ensure(ctx, p.jetStream, p.broker)
+			return err
+		},
+	})
 	if err != nil {
 		return err
 	}
