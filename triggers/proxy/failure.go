@@ -50,8 +50,9 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, x *exchange, stat
 	p.count(r, x, status)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// A client that is gone reads no answer.
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": message})
+	answer := json.NewEncoder(w)
+	answer.SetEscapeHTML(false)
+	_ = answer.Encode(map[string]string{"error": message}) // a client that is gone reads no answer
 }
 
 func (p *Proxy) count(r *http.Request, x *exchange, status int) {

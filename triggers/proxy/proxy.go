@@ -95,6 +95,7 @@ func New(cfg Config) (*Proxy, error) {
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      transport(),
+		FlushInterval:  -1, // each piece at once
 		ModifyResponse: p.answered,
 		ErrorHandler:   p.failed,
 		ErrorLog:       slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
