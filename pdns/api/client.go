@@ -57,9 +57,20 @@ func New(baseURL, apiKey string, opts ...Option) *Client {
 
 // Zone returns one zone. errors.Is(err, ErrNotFound) when PowerDNS lacks it;
 // the answer comes from the database, not from the zone cache.
+//
+// Zones are deleted everywhere upon that word, and any web server says 404: so
+// the server must also answer as a PowerDNS does, else the error is another.
 func (c *Client) Zone(ctx context.Context, zone string) (Zone, error) {
 	var answer zoneJSON
-	if err := c.call(ctx, "look up zone", zone, http.MethodGet, zonePath(zone)+"?rrsets=false", nil, &answer); err != nil {
+	err := c.call(ctx, "look up zone", zone, http.MethodGet, zonePath(zone)+"?rrsets=false", nil, &answer)
+	if errors.Is(err, ErrNotFound) {
+		if info, infoErr := c.Server(ctx); infoErr != nil {
+			return Zone{}, fmt.Errorf("PowerDNS API: look up zone %s: is it gone? %w", zone, infoErr)
+		} else if info.Version == "" {
+			return Zone{}, fmt.Errorf("PowerDNS API: look up zone %s: powerdns.api_url does not lead to a PowerDNS", zone)
+		}
+	}
+	if err != nil {
 		return Zone{}, err
 	}
 	z, err := answer.zone()

@@ -208,6 +208,29 @@ func TestFlushCache(t *testing.T) {
 	}
 }
 
+// "Not found" from what is no PowerDNS must not look like a zone that is gone.
+func TestNotFoundBySomebodyElse(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"always 404": http.NotFound,
+		"a page for the server too": func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/zones/") {
+				http.NotFound(w, r)
+				return
+			}
+			w.Write([]byte("{}"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(handler)
+			defer server.Close()
+			_, err := api.New(server.URL, "key").Zone(t.Context(), "example.org.")
+			if err == nil || errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "example.org.") {
+				t.Errorf("%v, want an error other than not found", err)
+			}
+		})
+	}
+}
+
 func TestErrors(t *testing.T) {
 	const key = "very-secret-key"
 	server := pdnstest.Secondary(t, pdnstest.SQLite)
@@ -232,6 +255,8 @@ func TestErrors(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/oldunknown."):
 			w.WriteHeader(http.StatusUnprocessableEntity)
 			json.NewEncoder(w).Encode(map[string]string{"error": "Could not find domain 'oldunknown.'"})
+		case strings.HasSuffix(r.URL.Path, "/localhost"):
+			w.Write([]byte(`{"version":"5.0.7"}`))
 		case strings.HasSuffix(r.URL.Path, "/zones"):
 			w.Write([]byte("null"))
 		default:

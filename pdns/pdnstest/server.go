@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -226,8 +225,11 @@ func freePort(t testing.TB) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		port := strconv.Itoa(tcp.Addr().(*net.TCPAddr).Port)
-		udp, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		_, port, err := net.SplitHostPort(tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
 		tcp.Close()
 		if err == nil {
 			udp.Close()

@@ -65,10 +65,9 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.idle = 50 * time.Millisecond
-	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	defer func() { cancel(); <-ended }()
+	go func() { ended <- server.Run(t.Context()) }()
+	t.Cleanup(func() { <-ended })
 
 	conn, err := net.Dial("tcp", server.Addr())
 	if err != nil {

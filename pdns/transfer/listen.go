@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -52,8 +51,7 @@ func listenBoth(at netip.AddrPort) (net.Listener, net.PacketConn, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	port := tcp.Addr().(*net.TCPAddr).Port
-	udp, err := net.ListenPacket("udp", net.JoinHostPort(at.Addr().String(), strconv.Itoa(port)))
+	udp, err := net.ListenPacket("udp", tcp.Addr().String())
 	if err != nil {
 		tcp.Close()
 		return nil, nil, err

@@ -46,11 +46,9 @@ func startServer(t testing.TB, local transfer.SOALookup) *transfer.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
+	go func() { ended <- server.Run(t.Context()) }()
+	t.Cleanup(func() { // the context has ended by then
 		if err := <-ended; err != nil {
 			t.Errorf("transfer server ended with %v", err)
 		}

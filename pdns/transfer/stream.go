@@ -31,7 +31,7 @@ func (s *Server) transfer(w dns.ResponseWriter, q *dns.Msg, zone string) {
 			s.reply(w, q, dns.RcodeServerFailure, nil)
 		} else {
 			// Without the final SOA: PowerDNS drops what it got.
-			w.Close()
+			_ = w.Close() // an error means that it is closed
 		}
 	}
 	offer.finish(err)
