@@ -70,8 +70,8 @@ func (c *Config) checkPowerDNS(faults *faultList) {
 		faults.add(key, "holds a user or password, expected none: the key is in powerdns.api_key_file")
 	case strings.Trim(address.Path, "/") != "" || address.RawQuery != "" || address.Fragment != "":
 		faults.add(key, "is %q, expected nothing after the port: /api/v1 is added", c.PowerDNS.APIURL)
-	case address.Scheme == "http" && !isLoopback(address.Hostname()):
-		faults.add(key, "is %q, which would send the key in clear to another host, expected http:// on a loopback address, or https://", c.PowerDNS.APIURL)
+	case address.Scheme != "http" || !isLoopback(address.Hostname()):
+		faults.add(key, "is %q, expected http:// on a loopback address: PowerDNS is on this host, and the key goes there in clear", c.PowerDNS.APIURL)
 	}
 }
 

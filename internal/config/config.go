@@ -94,8 +94,7 @@ type Metrics struct {
 
 // PowerDNS is the section [powerdns].
 type PowerDNS struct {
-	// APIURL is the server's API, without /api/v1. http:// only on a loopback
-	// address, https:// anywhere.
+	// APIURL is the server's API, without /api/v1: http:// on a loopback address.
 	APIURL string `mapstructure:"api_url"`
 	// APIKeyFile holds PowerDNS's api-key. Required.
 	APIKeyFile string `mapstructure:"api_key_file"`
