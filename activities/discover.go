@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
@@ -20,6 +21,10 @@ type Presence interface {
 	// Reachable returns the IDs of the secondaries whose check passes.
 	Reachable(ctx context.Context) (map[string]bool, error)
 }
+
+// presenceWithin bounds the question who is reachable: a Consul agent that hangs
+// must not hold up a sync, which the roster alone can serve.
+const presenceWithin = 300 * time.Millisecond
 
 // Directory finds the secondaries of a sync.
 type Directory struct {
@@ -56,7 +61,9 @@ func (d *Directory) DiscoverSecondaries(ctx context.Context, _ DiscoverSecondari
 		return DiscoverSecondariesResult{}, classify(fmt.Errorf("discover secondaries: read the roster: %w", err))
 	}
 	var result DiscoverSecondariesResult
-	reachable, err := d.Presence.Reachable(ctx)
+	asking, cancel := context.WithTimeout(ctx, presenceWithin)
+	defer cancel()
+	reachable, err := d.Presence.Reachable(asking)
 	if err != nil {
 		result.Warning = fmt.Sprintf("Consul cannot say who is reachable, all of the roster are tried: %v", err)
 	}

@@ -16,8 +16,10 @@ import (
 const (
 	// askAgainAfter is when axfr-retrieve is called again if no AXFR query
 	// came: PowerDNS 4.7 drops a call for a zone whose last transfer is
-	// still being cleaned up, and answers 200 all the same.
+	// still being cleaned up, and answers 200 all the same. Each further
+	// call waits twice as long, up to askAgainMax: its queue may be long.
 	askAgainAfter = 100 * time.Millisecond
+	askAgainMax   = 2 * time.Second
 	// takeWithin bounds the time until PowerDNS asks for the zone. Its
 	// retrieval threads may be busy with large zones.
 	takeWithin = 60 * time.Second
@@ -64,13 +66,13 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version) error {
 func (s *Secondary) retrieve(ctx context.Context, zone string, offer *transfer.Offer) error {
 	bounded, cancel := context.WithTimeout(ctx, takeWithin)
 	defer cancel()
-	for {
+	for wait := askAgainAfter; ; wait = min(2*wait, askAgainMax) {
 		if err := s.PowerDNS.RetrieveZone(bounded, zone); err != nil {
 			return fmt.Errorf("axfr-retrieve: %w", err)
 		}
 		select {
 		case <-offer.Started():
-		case <-time.After(askAgainAfter):
+		case <-time.After(wait):
 			continue
 		case <-bounded.Done():
 			return fmt.Errorf("PowerDNS did not ask for the zone within %s: is `secondary=yes` set, and is the transfer server's address reachable for it?: %w", takeWithin, bounded.Err())
