@@ -233,35 +233,40 @@ func zoneCases() []zoneCase {
 }
 
 func TestZonesComeThrough(t *testing.T) {
-	source := pdnstest.Primary(t, pdnstest.SQLite)
-	takers := map[string]taker{}
 	for _, backend := range pdnstest.Backends {
-		takers[backend] = startTaker(t, backend)
-	}
-	for _, zc := range zoneCases() {
-		t.Run(zc.name, func(t *testing.T) {
-			if zc.load {
-				source.LoadZone(t, zc.zone, zc.text)
-			} else {
-				source.CreateZone(t, zc.zone, zc.text)
+		t.Run("from "+backend, func(t *testing.T) {
+			source := pdnstest.Primary(t, backend)
+			takers := map[string]taker{}
+			for _, backend := range pdnstest.Backends {
+				takers[backend] = startTaker(t, backend)
 			}
-			if zc.signed {
-				source.Sign(t, strings.ReplaceAll(zc.zone, "/", "=2F"), zc.nsec3, false)
-			}
-			content, sum := pull(t, source, zc.zone)
-			if sum.Signed != zc.signed {
-				t.Errorf("signed: %v", sum.Signed)
-			}
-			mustHold(t, content, zc.records)
-			if want := parsed(t, zc); !zc.signed && zc.records == nil && want != sum.Digest {
-				t.Errorf("digest %s, that of the zone's text is %s", sum.Digest, want)
-			}
-			for backend, taker := range takers {
-				taker.bring(t, zc.zone, content)
-				taker.mustServe(t, zc.zone, sum)
-				t.Logf("%s: %d records, %d octets", backend, sum.Records, sum.Size)
+			for _, zc := range zoneCases() {
+				t.Run(zc.name, func(t *testing.T) { zc.mustComeThrough(t, source, takers) })
 			}
 		})
+	}
+}
+
+func (zc zoneCase) mustComeThrough(t *testing.T, source *pdnstest.Server, takers map[string]taker) {
+	if zc.load {
+		source.LoadZone(t, zc.zone, zc.text)
+	} else {
+		source.CreateZone(t, zc.zone, zc.text)
+	}
+	if zc.signed {
+		source.Sign(t, strings.ReplaceAll(zc.zone, "/", "=2F"), zc.nsec3, false)
+	}
+	content, sum := pull(t, source, zc.zone)
+	if sum.Signed != zc.signed {
+		t.Errorf("signed: %v", sum.Signed)
+	}
+	mustHold(t, content, zc.records)
+	if want := parsed(t, zc); !zc.signed && zc.records == nil && want != sum.Digest {
+		t.Errorf("digest %s, that of the zone's text is %s", sum.Digest, want)
+	}
+	for _, taker := range takers {
+		taker.bring(t, zc.zone, content)
+		taker.mustServe(t, zc.zone, sum)
 	}
 }
 
@@ -297,11 +302,6 @@ func mustHold(t *testing.T, content []byte, records []string) {
 	for _, record := range records {
 		if !have[record] {
 			t.Errorf("content lacks %q", record)
-			for r := range have {
-				if strings.HasPrefix(r, record[:3]) {
-					t.Logf("it has %q", r)
-				}
-			}
 		}
 	}
 }
