@@ -66,8 +66,8 @@ func TestLargeRRset(t *testing.T) {
 }
 
 // 1,000 zones as fast as the API takes them (one call at a time: on SQLite PowerDNS answers concurrent ones with 500).
+// Not parallel: whatever changes meanwhile waits for its turn.
 func TestManyZones(t *testing.T) {
-	t.Parallel()
 	const zones = 1000
 	name := func(i int) string { return fmt.Sprintf("z%04d.many.example.", i) }
 	began := time.Now()
