@@ -31,6 +31,8 @@ type ReconcileZonesResult struct {
 	// the first few.
 	Foreign      int      `json:"foreign"`
 	ForeignZones []string `json:"foreign_zones,omitempty"`
+	// Blocked counts the foreign zones in the way of a published version.
+	Blocked      int      `json:"blocked"`
 	Unknown      int      `json:"unknown"`
 	UnknownZones []string `json:"unknown_zones,omitempty"`
 	// Ahead counts zones whose applied version is above the newest
@@ -92,7 +94,7 @@ func (s *Secondary) ReconcileZones(ctx context.Context, _ ReconcileZonesInput) (
 	}
 	return ReconcileZonesResult{
 		Zones: zones, Current: plan.Current, Applied: len(plan.Apply) - len(ahead.zones), Deleted: len(plan.Delete),
-		Foreign: len(plan.Foreign), ForeignZones: first(plan.Foreign),
+		Foreign: len(plan.Foreign), ForeignZones: first(plan.Foreign), Blocked: plan.Blocked,
 		Unknown: len(plan.Unknown), UnknownZones: first(plan.Unknown),
 		Ahead: len(ahead.zones), AheadZones: first(ahead.zones),
 	}, nil

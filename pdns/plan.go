@@ -21,9 +21,12 @@ type Plan struct {
 	Apply []string
 	// Delete lists our zones whose newest version is a tombstone.
 	Delete []string
-	// Foreign lists zones that are distributed but held here by somebody
-	// else; they stay untouched.
+	// Foreign lists zones that are held here but are not ours, whether a
+	// zone of the name is distributed or not; they stay untouched.
 	Foreign []string
+	// Blocked counts those of Foreign that stand in the way of a published
+	// version. The others are no fault: a secondary may have zones of its own.
+	Blocked int
 	// Unknown lists our zones of which no version is published. They stay:
 	// absence in a bucket never deletes.
 	Unknown []string
@@ -46,7 +49,10 @@ func PlanReconcile(newest []Version, held []Held, applied map[string]Applied) Pl
 		plan.add(v, holds, applied[v.Zone])
 	}
 	for _, h := range held {
-		if h.Ours && !published[h.Zone] {
+		switch {
+		case !h.Ours:
+			plan.Foreign = append(plan.Foreign, h.Zone)
+		case !published[h.Zone]:
 			plan.Unknown = append(plan.Unknown, h.Zone)
 		}
 	}
@@ -61,7 +67,7 @@ func (p *Plan) add(v Version, holds map[string]Held, applied Applied) {
 	h, here := holds[v.Zone]
 	switch {
 	case here && !h.Ours && !v.Deleted:
-		p.Foreign = append(p.Foreign, v.Zone)
+		p.Blocked++
 	case v.Deleted && here && h.Ours:
 		p.Delete = append(p.Delete, v.Zone)
 	case v.Deleted, here && h.Serial == v.Serial && applied.Version == v.Version:

@@ -35,8 +35,8 @@ func TestPlanReconcile(t *testing.T) {
 			applied: map[string]Applied{"a.": {Version: 1}}, want: Plan{Apply: []string{"a."}},
 		},
 		{name: "tombstone", newest: []Version{tombstone("a."), tombstone("b.")}, held: []Held{ours("a.", 1)}, want: Plan{Delete: []string{"a."}, Current: 1}},
-		{name: "tombstone of a foreign zone", newest: []Version{tombstone("a.")}, held: []Held{{Zone: "a."}}, want: Plan{Current: 1}},
-		{name: "foreign", newest: []Version{version("a.", 1, 1)}, held: []Held{{Zone: "a."}, {Zone: "b."}}, want: Plan{Foreign: []string{"a."}}},
+		{name: "tombstone of a foreign zone", newest: []Version{tombstone("a.")}, held: []Held{{Zone: "a."}}, want: Plan{Foreign: []string{"a."}, Current: 1}},
+		{name: "foreign", newest: []Version{version("a.", 1, 1)}, held: []Held{{Zone: "b."}, {Zone: "a."}}, want: Plan{Foreign: []string{"a.", "b."}, Blocked: 1}},
 		{name: "an empty list deletes nothing", held: []Held{ours("a.", 1), ours("b.", 1)}, want: Plan{Unknown: []string{"a.", "b."}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -85,7 +85,7 @@ func (r *secondaryReconcile) round(ctx workflow.Context) {
 	switch {
 	case err != nil:
 		r.result.Outcome, r.result.Error = OutcomeFailed, failureText(err)
-	case found.Foreign+found.Unknown+found.Ahead > 0:
+	case found.Blocked+found.Unknown+found.Ahead > 0:
 		r.result.Outcome = OutcomePartial
 	}
 	workflow.SetCurrentDetails(ctx, r.result.Markdown())
@@ -93,8 +93,8 @@ func (r *secondaryReconcile) round(ctx workflow.Context) {
 
 // Markdown renders the result for the web UI.
 func (r ReconcileSecondaryResult) Markdown() string {
-	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d foreign, %d unknown, %d ahead",
-		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Foreign, r.Found.Unknown, r.Found.Ahead)
+	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d foreign (%d in the way), %d unknown, %d ahead",
+		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Foreign, r.Found.Blocked, r.Found.Unknown, r.Found.Ahead)
 	if r.Error != "" {
 		text += "\n\n" + r.Error
 	}

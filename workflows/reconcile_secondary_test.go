@@ -50,9 +50,20 @@ func TestReconcileSecondaryDoesOneMoreRoundForARequestMeanwhile(t *testing.T) {
 func TestReconcileSecondaryReportsForeignZones(t *testing.T) {
 	env := newReconcileTest(t)
 	env.OnActivity(secondary.ReconcileZones, mock.Anything, mock.Anything).
-		Return(activities.ReconcileZonesResult{Zones: 3, Current: 2, Foreign: 1, ForeignZones: []string{"x."}}, nil)
+		Return(activities.ReconcileZonesResult{Zones: 3, Current: 2, Foreign: 1, ForeignZones: []string{"x."}, Blocked: 1}, nil)
 	env.ExecuteWorkflow(ReconcileSecondary, ReconcileSecondaryInput{Secondary: "a"})
 	require.Equal(t, OutcomePartial, reconcileResult(t, env).Outcome)
+}
+
+// Zones of its own are no fault of a secondary.
+func TestReconcileSecondaryWithOwnZonesIsInSync(t *testing.T) {
+	env := newReconcileTest(t)
+	env.OnActivity(secondary.ReconcileZones, mock.Anything, mock.Anything).
+		Return(activities.ReconcileZonesResult{Zones: 2, Current: 2, Foreign: 1, ForeignZones: []string{"x."}}, nil)
+	env.ExecuteWorkflow(ReconcileSecondary, ReconcileSecondaryInput{Secondary: "a"})
+	result := reconcileResult(t, env)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Equal(t, []string{"x."}, result.Found.ForeignZones)
 }
 
 func TestReconcileSecondaryOfAnAbsentHostSaysSo(t *testing.T) {
