@@ -14,6 +14,7 @@ type Fault struct {
 	Problem string
 }
 
+// String is one line: key and problem.
 func (f Fault) String() string { return f.Key + ": " + f.Problem }
 
 // Faults is everything wrong with the configuration, in the order of the reference.
