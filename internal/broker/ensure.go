@@ -13,9 +13,6 @@ import (
 // DefaultSubjects are the subjects of zone events where none are configured.
 var DefaultSubjects = []string{"zone.add", "zone.modified", "zone.delete"}
 
-// Kept is how many streams and buckets [Ensure] looks after.
-const Kept = 5
-
 const (
 	// duplicateWindow is how long JetStream remembers an event's change ID, so
 	// that an outbox may publish the same event again.
@@ -42,6 +39,25 @@ func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) (created []
 		}
 	}
 	return created, errors.Join(failed...)
+}
+
+// Oldest returns when the oldest of the streams and buckets was made; zero where
+// none exists.
+func Oldest(ctx context.Context, js jetstream.JetStream, cfg Config) (time.Time, error) {
+	var oldest time.Time
+	for _, kept := range cfg.streams() {
+		stream, err := js.Stream(ctx, kept.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, fmt.Errorf("NATS stream %s: %w", kept.Name, Explain(err))
+		}
+		if created := stream.CachedInfo().Created; oldest.IsZero() || created.Before(oldest) {
+			oldest = created
+		}
+	}
+	return oldest, nil
 }
 
 func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (created bool, err error) {

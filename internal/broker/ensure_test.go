@@ -41,8 +41,28 @@ func TestEnsureMakesAllOnceAndAgainWhatIsLost(t *testing.T) {
 			t.Errorf("Ensure made %v, %v; want %v", created, err, want)
 		}
 	}
-	if len(all) != broker.Kept {
-		t.Errorf("Kept is %d, want %d", broker.Kept, len(all))
+}
+
+func TestOldest(t *testing.T) {
+	_, js := brokertest.Connect(t, stack, "primary")
+	brokertest.Empty(t, js)
+	cfg := brokertest.Config(stack, "primary")
+	if oldest, err := broker.Oldest(t.Context(), js, cfg); err != nil || !oldest.IsZero() {
+		t.Errorf("of nothing: %v, %v", oldest, err)
+	}
+	began := time.Now()
+	if _, err := broker.Ensure(t.Context(), js, cfg); err != nil {
+		t.Fatal(err)
+	}
+	first, err := broker.Oldest(t.Context(), js, cfg)
+	if err != nil || first.Before(began) || first.After(time.Now()) {
+		t.Errorf("oldest is of %v, %v; made after %v", first, err, began)
+	}
+	if err := js.DeleteStream(t.Context(), broker.StreamDead); err != nil {
+		t.Fatal(err)
+	}
+	if oldest, err := broker.Oldest(t.Context(), js, cfg); err != nil || oldest.Before(first) {
+		t.Errorf("oldest is of %v, %v; the first of %v", oldest, err, first)
 	}
 }
 
@@ -128,7 +148,7 @@ func TestEnsureTellsWhatItCannotMend(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "nats stream rm ZONE_EVENTS") {
 		t.Errorf("error is %v, want the remedy", err)
 	}
-	if len(created) != broker.Kept-1 {
+	if len(created) != len(all)-1 {
 		t.Errorf("made only %v", created)
 	}
 }

@@ -99,6 +99,13 @@ func TestEnsureSchedules(t *testing.T) {
 	if d := describe(); d.Schedule.Spec.Intervals[0].Every != 15*time.Minute || d.Schedule.Policy.Overlap != enums.SCHEDULE_OVERLAP_POLICY_SKIP {
 		t.Errorf("made %+v, %+v", d.Schedule.Spec, d.Schedule.Policy)
 	}
+	oldest, err := temporal.OldestSchedule(t.Context(), c, []temporal.Schedule{{ID: "none"}, spec})
+	if err != nil || time.Since(oldest) > time.Minute {
+		t.Errorf("oldest is of %v, %v", oldest, err)
+	}
+	if oldest, err := temporal.OldestSchedule(t.Context(), c, []temporal.Schedule{{ID: "none"}}); err != nil || !oldest.IsZero() {
+		t.Errorf("of none: %v, %v", oldest, err)
+	}
 	if created := ensure(); len(created) != 0 || describe().Info.LastUpdateAt.Unix() > 0 {
 		t.Errorf("unchanged: made %v, updated at %v", created, describe().Info.LastUpdateAt)
 	}

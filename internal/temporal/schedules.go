@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	sdk "go.temporal.io/sdk/temporal"
@@ -54,6 +55,26 @@ func EnsureSchedules(ctx context.Context, c client.Client, want []Schedule) (cre
 		}
 	}
 	return created, errors.Join(failed...)
+}
+
+// OldestSchedule returns when the oldest of these schedules was made; zero
+// where none exists.
+func OldestSchedule(ctx context.Context, c client.Client, schedules []Schedule) (time.Time, error) {
+	var oldest time.Time
+	for _, schedule := range schedules {
+		have, err := c.ScheduleClient().GetHandle(ctx, schedule.ID).Describe(ctx)
+		var missing *serviceerror.NotFound
+		if errors.As(err, &missing) {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, fmt.Errorf("schedule %s: %w", schedule.ID, Explain(err))
+		}
+		if created := have.Info.CreatedAt; oldest.IsZero() || created.Before(oldest) {
+			oldest = created
+		}
+	}
+	return oldest, nil
 }
 
 func ensureSchedule(ctx context.Context, c client.Client, want Schedule) (created bool, err error) {

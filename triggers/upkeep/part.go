@@ -12,34 +12,36 @@ import (
 type part struct {
 	log  *slog.Logger
 	what string
-	// total is how many things it keeps.
-	total int
 	// every is the least time between two looks; 0 means each pass.
-	every  time.Duration
+	every time.Duration
+	// ensure makes what is missing.
 	ensure func(context.Context) (created []string, err error)
+	// oldest is when the oldest of what it keeps was made, zero where there is
+	// nothing; nil where that cannot be known.
+	oldest func(context.Context) (time.Time, error)
 
 	state outage.Log
 	next  time.Time
 	// stood says that all of it was there, or made, once in this process:
 	// whatever is missing later had been lost.
 	stood bool
-	// made is what was made before that.
-	made []string
+	// made is what was made before that, and setUp whether something older was
+	// there then.
+	made  []string
+	setUp bool
 }
 
-func newPart(log *slog.Logger, what string, total int, every time.Duration, ensure func(context.Context) ([]string, error)) *part {
-	return &part{
-		log: log, what: what, total: total, every: every, ensure: ensure,
-		state: outage.Log{Logger: log, What: what},
-	}
-}
-
-// look makes what is missing and returns what had existed before.
-func (p *part) look(ctx context.Context) (again []string) {
+// look makes what is missing and returns what had existed before. What is
+// younger than youth does not tell that the system had been set up: another
+// primary, started at the same time, may just have made it.
+func (p *part) look(ctx context.Context, youth time.Duration) (again []string) {
 	if time.Now().Before(p.next) {
 		return nil
 	}
 	created, err := p.ensure(ctx)
+	if err == nil && !p.stood {
+		err = p.noteAge(ctx, youth)
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -63,25 +65,33 @@ func (p *part) look(ctx context.Context) (again []string) {
 	return nil
 }
 
-// firstMade returns, once, what was made at first where other things were
-// there already: the system had been set up, so these had been lost while this
-// process was not running (or came with a new release; what follows is a check
-// too many). A system where everything had to be made is a new one.
+// noteAge finds out whether something was there already.
+func (p *part) noteAge(ctx context.Context, youth time.Duration) error {
+	if p.oldest == nil {
+		return nil
+	}
+	oldest, err := p.oldest(ctx)
+	p.setUp = !oldest.IsZero() && time.Since(oldest) > youth
+	return err
+}
+
+// firstMade returns, once all parts stand, what was made until then in a system
+// that had been set up before: it was lost while this process was not running,
+// or came with a new release.
 func firstMade(parts []*part) []string {
 	var made []string
-	total := 0
+	setUp := false
 	for _, p := range parts {
 		if !p.stood {
 			return nil
 		}
 		made = append(made, p.made...)
-		total += p.total
+		setUp = setUp || p.setUp
 	}
-	fresh := len(made) == total
 	for _, p := range parts {
-		p.made, p.total = nil, 0
+		p.made = nil
 	}
-	if fresh {
+	if !setUp {
 		return nil
 	}
 	return made

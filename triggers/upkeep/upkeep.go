@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/outage"
 	"github.com/pdns-distribute/pdns-distribute/internal/temporal"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
@@ -25,6 +26,8 @@ const (
 	// pruneAge is how long content that is not the newest any more is kept for
 	// those who are still reading it.
 	pruneAge = time.Hour
+	// youth is up to which age another primary may just have made a thing.
+	youth = time.Minute
 )
 
 // attributes are the search attributes that the workflows set.
@@ -51,12 +54,13 @@ type Upkeep struct {
 	// made again. Optional.
 	OnRecreated func(what []string)
 
-	wake chan struct{}
+	wake  chan struct{}
+	youth time.Duration
 }
 
 // New returns u ready to run.
 func New(u Upkeep) *Upkeep {
-	u.wake = make(chan struct{}, 1)
+	u.wake, u.youth = make(chan struct{}, 1), youth
 	return &u
 }
 
@@ -87,31 +91,46 @@ func (u *Upkeep) Run(ctx context.Context) {
 }
 
 func (u *Upkeep) parts() []*part {
-	return []*part{
-		newPart(u.Logger, "upkeep of NATS streams and buckets", broker.Kept, 0, func(ctx context.Context) ([]string, error) {
-			return broker.Ensure(ctx, u.JetStream, u.Broker)
-		}),
-		newPart(u.Logger, "upkeep of Temporal search attributes", len(attributes), 0, func(ctx context.Context) ([]string, error) {
-			return temporal.EnsureSearchAttributes(ctx, u.Temporal, u.Namespace, attributes)
-		}),
-		newPart(u.Logger, "upkeep of Temporal schedules", len(u.Schedules), 0, func(ctx context.Context) ([]string, error) {
-			return temporal.EnsureSchedules(ctx, u.Temporal, u.Schedules)
-		}),
-		newPart(u.Logger, "pruning of snapshots", 0, pruneEvery, func(ctx context.Context) ([]string, error) {
-			return nil, u.Versions.Prune(ctx, pruneAge)
-		}),
+	parts := []*part{
+		{
+			what:   "upkeep of NATS streams and buckets",
+			ensure: func(ctx context.Context) ([]string, error) { return broker.Ensure(ctx, u.JetStream, u.Broker) },
+			oldest: func(ctx context.Context) (time.Time, error) { return broker.Oldest(ctx, u.JetStream, u.Broker) },
+		},
+		{
+			what: "upkeep of Temporal search attributes",
+			ensure: func(ctx context.Context) ([]string, error) {
+				return temporal.EnsureSearchAttributes(ctx, u.Temporal, u.Namespace, attributes)
+			},
+		},
+		{
+			what: "upkeep of Temporal schedules",
+			ensure: func(ctx context.Context) ([]string, error) {
+				return temporal.EnsureSchedules(ctx, u.Temporal, u.Schedules)
+			},
+			oldest: func(ctx context.Context) (time.Time, error) {
+				return temporal.OldestSchedule(ctx, u.Temporal, u.Schedules)
+			},
+		},
+		{
+			what:   "pruning of snapshots",
+			every:  pruneEvery,
+			ensure: func(ctx context.Context) ([]string, error) { return nil, u.Versions.Prune(ctx, pruneAge) },
+		},
 	}
+	for _, p := range parts {
+		p.log, p.state = u.Logger, outage.Log{Logger: u.Logger, What: p.what}
+	}
+	return parts
 }
 
 // pass looks after every part once and tells what had to be made again.
 func (u *Upkeep) pass(ctx context.Context, parts []*part) {
 	var again []string
 	for _, p := range parts {
-		again = append(again, p.look(ctx)...)
+		again = append(again, p.look(ctx, u.youth)...)
 	}
-	if first := firstMade(parts); len(first) > 0 {
-		again = append(again, first...)
-	}
+	again = append(again, firstMade(parts)...)
 	if len(again) == 0 || ctx.Err() != nil {
 		return
 	}

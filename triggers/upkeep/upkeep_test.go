@@ -1,0 +1,145 @@
+package upkeep_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
+	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
+	"github.com/pdns-distribute/pdns-distribute/internal/temporal"
+	"github.com/pdns-distribute/pdns-distribute/internal/tlsconf"
+	"github.com/pdns-distribute/pdns-distribute/internal/versions"
+	"github.com/pdns-distribute/pdns-distribute/triggers/upkeep"
+	"github.com/pdns-distribute/pdns-distribute/workflows"
+)
+
+var schedules = []temporal.Schedule{{
+	ID: "test-check", Every: 15 * time.Minute, Workflow: "TestCheck", WorkflowID: "test-check", TaskQueue: "nobody", Input: struct{}{},
+}}
+
+// recreated collects what upkeep says had been lost.
+type recreated struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (r *recreated) add(what []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, what...)
+}
+
+func (r *recreated) list() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}
+
+// run runs an upkeep until the returned function is called.
+func run(t *testing.T, s *stacktest.Stack, tc client.Client, youth time.Duration, lost *recreated) (*upkeep.Upkeep, func()) {
+	t.Helper()
+	_, js := brokertest.Connect(t, s, "primary")
+	u := upkeep.New(upkeep.Upkeep{
+		JetStream: js, Broker: brokertest.Config(s, "primary"), Temporal: tc, Namespace: "default", Schedules: schedules,
+		Versions: versions.New(js), Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), OnRecreated: lost.add,
+	})
+	u.SetYouth(youth)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { u.Run(ctx) })
+	stop := sync.OnceFunc(func() { cancel(); running.Wait() })
+	t.Cleanup(stop)
+	return u, stop
+}
+
+// stands reports whether everything is there.
+func stands(ctx context.Context, js jetstream.JetStream, tc client.Client) bool {
+	for _, name := range []string{"ZONE_EVENTS", "ZONE_DEAD", "KV_pdns-zones", "KV_pdns-secondaries", "OBJ_pdns-snapshots"} {
+		if _, err := js.Stream(ctx, name); err != nil {
+			return false
+		}
+	}
+	have, err := tc.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: "default"})
+	if err != nil {
+		return false
+	}
+	for _, name := range []string{workflows.AttributeZone, workflows.AttributeSecondary, workflows.AttributeTrigger, workflows.AttributeOutcome} {
+		if _, exists := have.GetCustomAttributes()[name]; !exists {
+			return false
+		}
+	}
+	_, err = tc.ScheduleClient().GetHandle(ctx, schedules[0].ID).Describe(ctx)
+	return err == nil
+}
+
+func TestUpkeep(t *testing.T) {
+	s := stacktest.Start(t, "nats", "temporal")
+	_, js := brokertest.Connect(t, s, "operator")
+	tc, err := temporal.Dial(t.Context(), temporal.Config{
+		Address: s.Env("TEMPORAL_ADDRESS"), Namespace: "default",
+		TLS: tlsconf.Files{CA: s.Env("TEMPORAL_TLS_CA"), ServerName: "localhost",
+			Cert: filepath.Join(s.Dir(), "pki", "primary.crt"), Key: filepath.Join(s.Dir(), "pki", "primary.key")},
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tc.Close()
+
+	// A new system: Temporal comes later; two primaries at once; nothing had
+	// been there, so nothing was lost.
+	s.Stop(t, "temporal")
+	var first, second recreated
+	u, stop := run(t, s, tc, time.Minute, &first)
+	_, stopSecond := run(t, s, tc, time.Minute, &second)
+	eventually.True(t, 20*time.Second, "the streams stand without Temporal", func() bool {
+		_, err := js.Stream(t.Context(), broker.StreamEvents)
+		return err == nil
+	})
+	s.StartProc(t, "temporal")
+	eventually.True(t, 30*time.Second, "all stands", func() bool { u.Wake(); return stands(t.Context(), js, tc) })
+	stopSecond()
+	if lost := append(first.list(), second.list()...); len(lost) > 0 {
+		t.Errorf("a new system reports %v as lost", lost)
+	}
+
+	// Lost while it runs.
+	if err := js.DeleteKeyValue(t.Context(), broker.BucketZones); err != nil {
+		t.Fatal(err)
+	}
+	u.Wake()
+	eventually.True(t, 10*time.Second, "the lost bucket is told", func() bool { return slices.Equal(first.list(), []string{"KV_pdns-zones"}) })
+	if !stands(t.Context(), js, tc) {
+		t.Error("the lost bucket is not there again")
+	}
+	stop()
+
+	// Lost while none ran: all of NATS, while Temporal kept its part.
+	brokertest.Empty(t, js)
+	var third recreated
+	_, stop = run(t, s, tc, 0, &third)
+	eventually.True(t, 10*time.Second, "the loss of NATS's data is told", func() bool { return len(third.list()) == 5 })
+	stop()
+
+	// One thing was lost: that alone is told.
+	var fourth recreated
+	u, stop = run(t, s, tc, 0, &fourth)
+	if err := js.DeleteKeyValue(t.Context(), broker.BucketSecondaries); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, 10*time.Second, "the roster's bucket is told", func() bool { u.Wake(); return len(fourth.list()) > 0 })
+	stop()
+	if lost := fourth.list(); !slices.Equal(lost, []string{"KV_pdns-secondaries"}) {
+		t.Errorf("lost are %v", lost)
+	}
+}
