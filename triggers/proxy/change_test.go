@@ -193,6 +193,38 @@ func TestPowerDNSDies(t *testing.T) {
 	waitFor(t, "the event", func() bool { return len(js.list()) == 1 })
 }
 
+// TestPowerDNSStopsReading and resets the connection without an answer: it
+// never had the whole request, although we have read all of it.
+func TestPowerDNSStopsReading(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadFull(conn, make([]byte, 1000))
+			conn.Close() // with octets unread: a reset
+		}
+	}()
+	js := &fakeNATS{}
+	p := start(t, testConfig(t, "http://"+listener.Addr().String(), js))
+	big := strings.Repeat(" ", 8<<20)
+	for _, c := range [][3]string{{"PATCH", zonePath, big}, {"POST", zonesPath, `{"name":"example.org."}` + big}} {
+		if res, body := p.call(c[0], c[1], c[2]); res.StatusCode != http.StatusBadGateway {
+			t.Errorf("%s %s", res.Status, body)
+		}
+	}
+	p.idle()
+	if len(js.list()) > 0 {
+		t.Errorf("events: %+v", js.list())
+	}
+}
+
 // TestAnswerBreaksOff ends the connection within PowerDNS's answer: the status
 // is known and the client must see that the body is not whole.
 func TestAnswerBreaksOff(t *testing.T) {

@@ -25,7 +25,7 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		p.noOutbox(w, r, x, body.kept)
 		return
 	}
-	changed := body.passed && !unreached(err)
+	changed := x.complete(body) && !unreached(err)
 	if x.change != nil && changed {
 		w.Header().Set(HeaderChangeID, x.change.ChangeID)
 	}

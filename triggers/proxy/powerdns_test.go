@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -243,10 +242,10 @@ func TestRealRefusals(t *testing.T) {
 		t.Errorf("with a wrong key:\n%+v\ndirect:\n%+v", got, want)
 	}
 	// 20 MB, which PowerDNS stops to read after 2.
-	big := apiCall{"POST", server + "/zones", `{"name":"example.org.","kind":"Native","zone":"` + strings.Repeat("x", 20<<20) + `"}`, false}
-	for range 5 {
+	big := apiCall{"POST", server + "/zones", `{"name":"example.org.","kind":"Native","zone":"` + strings.Repeat("x", 3<<20) + `"}`, false}
+	for range 20 {
 		got = fetch(t, p.client, p.url, powerdns.APIKey, big)
-		if got.status != http.StatusBadRequest && got.status != http.StatusBadGateway {
+		if got.status != http.StatusBadRequest || got.body != "Bad Request" {
 			t.Errorf("a body too large: %+v", got)
 		}
 	}
@@ -256,31 +255,31 @@ func TestRealRefusals(t *testing.T) {
 	}
 }
 
-// TestRealBigBodies sends and fetches a zone of 20 MB.
+// TestRealBigBodies sends 3 MB to PowerDNS and fetches 20. (The time that 4.7.3
+// takes to read a body grows with its square: 20 MB keep it busy for 5 s and
+// more. TestBigBodiesStream sends as much.)
 func TestRealBigBodies(t *testing.T) {
 	powerdns, js := pdnstest.Primary(t, pdnstest.LMDB), &fakeNATS{}
 	p := start(t, testConfig(t, powerdns.APIURL, js))
-	var text strings.Builder
-	text.WriteString("big.example. 60 IN SOA a. b. 1 2 3 4 5\n")
-	records := 1
-	for ; text.Len() < 20<<20; records++ {
-		fmt.Fprintf(&text, "n%d.big.example. 60 IN TXT \"%s\"\n", records, strings.Repeat("x", 240))
-	}
-	body, err := json.Marshal(map[string]any{"name": "big.example.", "kind": "Native", "soa_edit_api": "", "zone": text.String()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	made := fetch(t, p.client, p.url, powerdns.APIKey, apiCall{"POST", server + "/zones?rrsets=false", string(body), false})
-	if made.status != http.StatusCreated {
+	// PowerDNS reads fields that it does not know and skips them.
+	body := `{"kind":"Native","unknown":"` + strings.Repeat("x", 20<<20) + `","name":"made.example."}`
+	if made := fetch(t, p.client, p.url, powerdns.APIKey, apiCall{"POST", server + "/zones", body, false}); made.status != http.StatusCreated {
 		t.Fatalf("%+v", made)
 	}
-	export := apiCall{"GET", server + "/zones/big.example./export", "", false}
-	got := fetch(t, p.client, p.url, powerdns.APIKey, export)
-	want := fetch(t, http.DefaultClient, powerdns.APIURL, powerdns.APIKey, export)
-	if got.status != http.StatusOK || len(got.body) < 19<<20 || !got.same(want, false) {
+	waitFor(t, "the event", func() bool { return len(js.list()) == 1 && js.list()[0].Zone == "made.example." })
+
+	var text strings.Builder
+	text.WriteString("big.example. 60 IN SOA a. b. 1 2 3 4 5\n")
+	for n := range 20_000 {
+		fmt.Fprintf(&text, "n%d.big.example. 60 IN TXT%s\n", n, strings.Repeat(` "`+strings.Repeat("x", 250)+`"`, 4))
+	}
+	powerdns.LoadZone(t, "big.example.", text.String())
+	read := apiCall{"GET", server + "/zones/big.example.", "", false}
+	got := fetch(t, p.client, p.url, powerdns.APIKey, read)
+	want := fetch(t, http.DefaultClient, powerdns.APIURL, powerdns.APIKey, read)
+	if got.status != http.StatusOK || len(got.body) < 20<<20 || !got.same(want, false) {
 		t.Errorf("%d, %d octets, direct %d", got.status, len(got.body), len(want.body))
 	}
-	waitFor(t, "the event", func() bool { return len(js.list()) == 1 && js.list()[0].Zone == "big.example." })
 }
 
 // TestRouteList: what the table above leaves out would go untested.

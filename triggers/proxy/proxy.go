@@ -12,13 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -107,24 +107,18 @@ func New(cfg Config) (*Proxy, error) {
 // NATS is back.
 func (p *Proxy) Drain() { p.relay.drainSoon() }
 
-// transport connects anew for each request: PowerDNS closes the connection after
-// each answer (seen with 4.7.3), and a request on a connection that is being
-// closed would be sent a second time.
-func transport() http.RoundTripper {
-	return &http.Transport{
-		DialContext:        (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
-		DisableKeepAlives:  true,
-		DisableCompression: true, // or the answer would not be what the client asked for
-	}
-}
-
 // exchange is what is known of one request on its way.
 type exchange struct {
 	class  class
 	start  time.Time
 	body   *body
 	change *pending // nil without an intent
+	// cut is set when PowerDNS took no more of the request.
+	cut atomic.Bool
 }
+
+// complete tells whether PowerDNS may have got the whole request.
+func (x *exchange) complete(f fate) bool { return f.passed && !x.cut.Load() }
 
 type exchangeKey struct{}
 
@@ -163,7 +157,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Left when the exchange ends by a panic (the client is gone): by then it is
 	// usually settled.
-	defer func() { p.settle(x, x.body.end().passed) }()
+	defer func() { p.settle(x, x.complete(x.body.end())) }()
 	r = r.WithContext(ctx)
 	r.Body = x.body
 	p.reverse.ServeHTTP(w, r)
@@ -222,7 +216,7 @@ func (p *Proxy) answered(res *http.Response) error {
 	x := exchangeOf(res.Request)
 	p.powerdns.OK()
 	p.count(res.Request, x, res.StatusCode)
-	changed := x.body.soFar().passed && x.class.changedBy(res.StatusCode)
+	changed := x.complete(x.body.soFar()) && x.class.changedBy(res.StatusCode)
 	if x.change == nil {
 		if x.class.place == inBody && res.StatusCode < 300 {
 			p.metrics.unnamed.Inc()

@@ -1,0 +1,49 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// transport connects anew for each request: PowerDNS closes the connection after
+// each answer (seen with 4.7.3), and a request on a connection that is being
+// closed would be sent a second time.
+func transport() http.RoundTripper {
+	dialer := net.Dialer{Timeout: 2 * time.Second}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			x, _ := ctx.Value(exchangeKey{}).(*exchange)
+			return &patientConn{Conn: conn, exchange: x}, nil
+		},
+		DisableKeepAlives:  true,
+		DisableCompression: true, // or the answer would not be what the client asked for
+	}
+}
+
+// patientConn lets PowerDNS's answer be read after it stopped reading the
+// request: to a body over webserver-max-bodysize it answers 400 and closes the
+// connection. [http.Transport] takes the failed write for the end of the exchange,
+// and the client would sometimes get the answer and sometimes a 502.
+type patientConn struct {
+	net.Conn
+	exchange *exchange
+}
+
+func (c *patientConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		if c.exchange != nil {
+			c.exchange.cut.Store(true)
+		}
+		return len(p), nil
+	}
+	return n, err
+}
