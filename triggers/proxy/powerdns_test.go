@@ -242,7 +242,7 @@ func TestRealRefusals(t *testing.T) {
 		t.Errorf("with a wrong key:\n%+v\ndirect:\n%+v", got, want)
 	}
 	// 20 MB, which PowerDNS stops to read after 2.
-	big := apiCall{"POST", server + "/zones", `{"name":"example.org.","kind":"Native","zone":"` + strings.Repeat("x", 3<<20) + `"}`, false}
+	big := apiCall{"POST", server + "/zones", `{"name":"example.org.","kind":"Native","zone":"` + strings.Repeat("x", 20<<20) + `"}`, false}
 	for range 20 {
 		got = fetch(t, p.client, p.url, powerdns.APIKey, big)
 		if got.status != http.StatusBadRequest || got.body != "Bad Request" {
@@ -262,7 +262,7 @@ func TestRealBigBodies(t *testing.T) {
 	powerdns, js := pdnstest.Primary(t, pdnstest.LMDB), &fakeNATS{}
 	p := start(t, testConfig(t, powerdns.APIURL, js))
 	// PowerDNS reads fields that it does not know and skips them.
-	body := `{"kind":"Native","unknown":"` + strings.Repeat("x", 20<<20) + `","name":"made.example."}`
+	body := `{"kind":"Native","unknown":"` + strings.Repeat("x", 3<<20) + `","name":"made.example."}`
 	if made := fetch(t, p.client, p.url, powerdns.APIKey, apiCall{"POST", server + "/zones", body, false}); made.status != http.StatusCreated {
 		t.Fatalf("%+v", made)
 	}
