@@ -141,7 +141,7 @@ func explain(err error) error {
 		unknownCA x509.UnknownAuthorityError
 		hostname  x509.HostnameError
 	)
-	hint := ""
+	var hint string
 	switch {
 	case errors.As(err, &status) && (status.Code == http.StatusForbidden || status.Code == http.StatusUnauthorized):
 		hint = "the token in consul.token_file is not known or lacks service:write and node:read"

@@ -156,7 +156,7 @@ func Explain(err error) error {
 		namespace *serviceerror.NamespaceNotFound
 	)
 	text := err.Error()
-	hint := ""
+	var hint string
 	switch {
 	case errors.As(err, &denied), status.Code(err) == codes.PermissionDenied, status.Code(err) == codes.Unauthenticated:
 		hint = "the role of temporal.cert_file or temporal.api_key_file may not do this in temporal.namespace"
