@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ func Entries(ctx context.Context, js jetstream.JetStream, bucket string) iter.Se
 
 // keys returns the bucket and the set of its keys, deleted ones too.
 func keys(ctx context.Context, js jetstream.JetStream, bucket string) (jetstream.KeyValue, map[string]struct{}, error) {
+	ctx = Bounded(ctx)
 	kv, err := js.KeyValue(ctx, bucket)
 	if err != nil {
 		return nil, nil, err
@@ -65,19 +67,19 @@ func keys(ctx context.Context, js jetstream.JetStream, bucket string) (jetstream
 // watched yields what a watch delivers at first and takes the keys seen out of
 // missing. It returns false when the caller wants no more.
 func watched(ctx context.Context, kv jetstream.KeyValue, missing map[string]struct{}, yield func(jetstream.KeyValueEntry, error) bool) (bool, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := time.AfterFunc(listStall, func() { cancel(fmt.Errorf("nothing came for %v", listStall)) })
+	defer stall.Stop()
 	watch, err := kv.WatchAll(ctx)
 	if err != nil {
-		return true, err
+		return true, cmp.Or(context.Cause(ctx), err)
 	}
 	defer func() { _ = watch.Stop() }()
-	stall := time.NewTimer(listStall)
-	defer stall.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return true, ctx.Err()
-		case <-stall.C:
-			return true, fmt.Errorf("nothing came for %v", listStall)
+			return true, context.Cause(ctx)
 		case entry, open := <-watch.Updates():
 			if !open {
 				return true, errors.New("the connection was closed")
@@ -98,7 +100,7 @@ func watched(ctx context.Context, kv jetstream.KeyValue, missing map[string]stru
 // deleted meanwhile are left out.
 func asked(ctx context.Context, kv jetstream.KeyValue, missing map[string]struct{}, yield func(jetstream.KeyValueEntry, error) bool) (bool, error) {
 	for key := range missing {
-		entry, err := kv.Get(ctx, key)
+		entry, err := kv.Get(Bounded(ctx), key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue
 		}

@@ -55,6 +55,7 @@ func (r *Roster) List(ctx context.Context) ([]pdns.Secondary, error) {
 
 // Get returns one secondary; [ErrUnknown] when there is none of that ID.
 func (r *Roster) Get(ctx context.Context, id string) (pdns.Secondary, error) {
+	ctx = broker.Bounded(ctx)
 	kv, err := r.bucket(ctx)
 	if err != nil {
 		return pdns.Secondary{}, fmt.Errorf("secondary %s: %w", id, err)
@@ -96,6 +97,7 @@ func (r *Roster) Set(ctx context.Context, s pdns.Secondary) error {
 
 // Remove takes a secondary off the roster; no error when it is not on it.
 func (r *Roster) Remove(ctx context.Context, id string) error {
+	ctx = broker.Bounded(ctx)
 	kv, err := r.bucket(ctx)
 	if err == nil {
 		err = kv.Purge(ctx, id)
@@ -108,6 +110,7 @@ func (r *Roster) Remove(ctx context.Context, id string) error {
 
 // change applies edit to the entry as it is now, by compare-and-set.
 func (r *Roster) change(ctx context.Context, id string, edit func(have *pdns.Secondary, known bool) error) error {
+	ctx = broker.Bounded(ctx)
 	kv, err := r.bucket(ctx)
 	for range attempts {
 		if err != nil {

@@ -49,8 +49,10 @@ func (s *Store) objectStore(ctx context.Context) (jetstream.ObjectStore, error) 
 	return objects, nil
 }
 
-// putObject streams content into a new object and returns its size in bytes.
+// putObject streams content into a new object and returns its size in bytes. NATS
+// has 5 s for each piece.
 func (s *Store) putObject(ctx context.Context, name string, content io.Reader) (int64, error) {
+	ctx = broker.Bounded(ctx)
 	objects, err := s.objectStore(ctx)
 	if err != nil {
 		return 0, err
@@ -106,6 +108,7 @@ func (r *objectReader) Close() error {
 // removeObject deletes an object and the marker that the library leaves in its
 // place, which would stay for ever since names are never used again.
 func (s *Store) removeObject(ctx context.Context, name string) error {
+	ctx = broker.Bounded(ctx)
 	objects, err := s.objectStore(ctx)
 	if err != nil {
 		return err

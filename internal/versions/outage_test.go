@@ -172,3 +172,79 @@ func TestNATSGoesWhileReading(t *testing.T) {
 	}
 	t.Logf("All: %d entries, then %v; Open: %d bytes, then %v", len(seen), ended, n, readErr)
 }
+
+// NATS comes back at once, but what was under way when it went has no answer any
+// more: nothing may wait for that as long as an activity may take.
+func TestNATSGoesAndComesBackMeanwhile(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s, content := versions.New(js), noise(20<<20, 1)
+	published(t, s, version(zone, 1), content, 0)
+	large, revision, err := s.Newest(t.Context(), zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	restart := func() {
+		stack.Kill(t, "nats")
+		stack.StartProc(t, "nats")
+	}
+	const soon = 30 * time.Second // reading goes on after a while
+	for what, ask := range map[string]func() error{
+		"Newest": func() error {
+			stack.Pause(t, "nats")
+			asked := make(chan error, 1)
+			go func() {
+				_, _, err := s.Newest(ctx, zone)
+				asked <- err
+			}()
+			defer stack.Resume(t, "nats")
+			return <-asked
+		},
+		"Publish": func() error {
+			_, err := s.Publish(ctx, version(zone, 2), &midway{r: bytes.NewReader(content), left: 5 << 20, then: restart}, revision)
+			return err
+		},
+		"Open": func() error {
+			back, err := s.Open(ctx, large)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = back.Close() }()
+			got, err := io.ReadAll(&midway{r: back, left: 5 << 20, then: restart})
+			if err == nil && !bytes.Equal(got, content) {
+				t.Errorf("Open: other content without an error, %d bytes", len(got))
+			}
+			return err
+		},
+	} {
+		began := time.Now()
+		err := ask()
+		took := time.Since(began)
+		t.Logf("%s ended after %v: %v", what, took, err)
+		if took > soon {
+			t.Errorf("%s took %v", what, took)
+		}
+		eventually.True(t, 15*time.Second, "NATS answers again", func() bool {
+			_, _, err := s.Newest(t.Context(), zone)
+			return err == nil
+		})
+	}
+}
+
+// midway does something in the midst of reading.
+type midway struct {
+	r    io.Reader
+	left int
+	then func()
+}
+
+func (m *midway) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	if m.left > 0 {
+		if m.left -= n; m.left <= 0 {
+			m.then()
+		}
+	}
+	return n, err
+}

@@ -18,7 +18,7 @@ import (
 // their zone's newest version does not name, and the chunks of uploads that were
 // never finished. Nothing is removed that could not be looked up.
 func (s *Store) Prune(ctx context.Context, olderThan time.Duration) error {
-	if err := s.prune(ctx, time.Now().Add(-olderThan)); err != nil {
+	if err := s.prune(broker.Bounded(ctx), time.Now().Add(-olderThan)); err != nil {
 		return fmt.Errorf("prune snapshots: %w", explain(err))
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -75,6 +76,7 @@ func peek(content io.Reader) (small []byte, rest io.Reader, err error) {
 
 // swap is the compare-and-set of the entry.
 func (s *Store) swap(ctx context.Context, zone string, entry []byte, revision uint64) (uint64, error) {
+	ctx = broker.Bounded(ctx)
 	kv, err := s.bucket(ctx)
 	if err != nil {
 		return 0, explain(err)

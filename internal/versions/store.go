@@ -114,7 +114,7 @@ func (s *Store) All(ctx context.Context) iter.Seq2[pdns.Version, error] {
 // Created returns when the bucket of versions was made. A secondary that has
 // applied something before that knows versions which the bucket has lost.
 func (s *Store) Created(ctx context.Context) (time.Time, error) {
-	stream, err := s.js.Stream(ctx, "KV_"+broker.BucketZones)
+	stream, err := s.js.Stream(broker.Bounded(ctx), "KV_"+broker.BucketZones)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("age of bucket %s: %w", broker.BucketZones, explain(err))
 	}
@@ -124,6 +124,7 @@ func (s *Store) Created(ctx context.Context) (time.Time, error) {
 // read returns the newest entry of zone, its content (empty where an object
 // holds it) and its revision.
 func (s *Store) read(ctx context.Context, zone string) (pdns.Version, []byte, uint64, error) {
+	ctx = broker.Bounded(ctx)
 	kv, err := s.bucket(ctx)
 	if err != nil {
 		return pdns.Version{}, nil, 0, explain(err)
