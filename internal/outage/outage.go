@@ -17,23 +17,28 @@ type Log struct {
 	// What names the thing in the log, such as "NATS".
 	What string
 
-	mu     sync.Mutex
-	reason string
-	since  time.Time
+	mu    sync.Mutex
+	told  map[string]struct{} // the reasons that this outage was given
+	since time.Time
 }
 
-// Failed logs err as a warning when it differs from what was last reported.
+// maxReasons bounds what is told of one outage: a reason that names something
+// else each time would fill the log too.
+const maxReasons = 10
+
+// Failed logs err as a warning when this outage was not given that reason yet:
+// several that take turns are each told once.
 func (l *Log) Failed(err error, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	reason := err.Error()
-	if reason == l.reason {
+	if _, told := l.told[reason]; told || len(l.told) == maxReasons {
 		return
 	}
-	if l.reason == "" {
-		l.since = time.Now()
+	if len(l.told) == 0 {
+		l.since, l.told = time.Now(), map[string]struct{}{}
 	}
-	l.reason = reason
+	l.told[reason] = struct{}{}
 	l.Logger.Warn(l.What+" failed, trying again", append([]any{"error", reason}, args...)...)
 }
 
@@ -41,10 +46,10 @@ func (l *Log) Failed(err error, args ...any) {
 func (l *Log) OK(args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.reason == "" {
+	if len(l.told) == 0 {
 		return
 	}
-	l.reason = ""
+	l.told = nil
 	lasted := time.Since(l.since).Round(time.Millisecond)
 	l.Logger.Info(l.What+" works again", append([]any{"outage", lasted}, args...)...)
 }

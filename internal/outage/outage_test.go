@@ -10,11 +10,11 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/outage"
 )
 
-func TestEachChangeIsToldOnce(t *testing.T) {
+func TestEachReasonIsToldOnceAnOutage(t *testing.T) {
 	var text bytes.Buffer
 	l := &outage.Log{Logger: slog.New(slog.NewTextHandler(&text, nil)), What: "NATS"}
 	refused, denied := errors.New("refused"), errors.New("denied")
-	for _, err := range []error{nil, refused, refused, refused, denied, denied, nil, nil, refused} {
+	for _, err := range []error{nil, refused, refused, refused, denied, denied, refused, denied, nil, nil, refused} {
 		if err == nil {
 			l.OK("url", "tls://nats")
 		} else {
