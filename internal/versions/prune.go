@@ -86,9 +86,8 @@ func (s *Store) listObjects(ctx context.Context, stream jetstream.Stream) ([]*je
 // removeUnnamed removes an object unless the newest version of its zone names
 // it. An object that is not one of ours by its name is left alone.
 func (s *Store) removeUnnamed(ctx context.Context, object *jetstream.ObjectInfo) error {
-	key, _, ours := strings.Cut(object.Name, "/")
-	zone, err := pdns.ZoneFromKey(key)
-	if !ours || err != nil {
+	zone, ours := zoneOf(object.Name)
+	if !ours {
 		return nil
 	}
 	newest, _, err := s.Newest(ctx, zone)
@@ -99,6 +98,14 @@ func (s *Store) removeUnnamed(ctx context.Context, object *jetstream.ObjectInfo)
 		return nil
 	}
 	return s.removeObject(ctx, object.Name)
+}
+
+// zoneOf returns the zone whose content an object of this name holds; false
+// where [objectName] did not make the name.
+func zoneOf(name string) (string, bool) {
+	key, _, found := strings.Cut(name, "/")
+	zone, err := pdns.ZoneFromKey(key)
+	return zone, found && err == nil
 }
 
 // removeUnfinished removes the chunks of an upload whose last chunk was
