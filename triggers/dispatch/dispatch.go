@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	itemporal "github.com/pdns-distribute/pdns-distribute/internal/temporal"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
@@ -122,32 +123,20 @@ func startOptions(summary string, attributes ...temporal.SearchAttributeUpdate) 
 // explain adds to an error of Temporal what to do about it.
 func explain(err error) error {
 	var (
-		invalid   *serviceerror.InvalidArgument
-		namespace *serviceerror.NamespaceNotFound
-		denied    *serviceerror.PermissionDenied
+		invalid  *serviceerror.InvalidArgument
+		deadline *serviceerror.DeadlineExceeded
 	)
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute"):
-		return fmt.Errorf("%w: Temporal's namespace lacks a search attribute that pdns-distribute needs (%s as keyword list; %s, %s, %s as keyword); "+
-			"a running primary makes them within a minute where its certificate has admin rights in the namespace, else make them with: "+
-			"temporal operator search-attribute create --name NAME --type Keyword|KeywordList",
+	if errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute") {
+		return fmt.Errorf("%w: Temporal's namespace lacks a search attribute that pdns-distribute needs (%s of type KeywordList; %s, %s, %s of type Keyword); "+
+			"a running primary makes them within a minute where its certificate has admin rights, else make them with: "+
+			"temporal operator search-attribute create --namespace NAMESPACE --name NAME --type TYPE",
 			err, workflows.AttributeZone, workflows.AttributeSecondary, workflows.AttributeTrigger, workflows.AttributeOutcome)
-	case errors.As(err, &namespace):
-		return fmt.Errorf("%w: look at temporal.namespace, or make it with: temporal operator namespace create", err)
-	case errors.As(err, &denied):
-		return fmt.Errorf("%w: the certificate or API key under [temporal] needs writer rights in temporal.namespace", err)
-	case errors.Is(err, context.DeadlineExceeded), isDeadline(err):
+	}
+	explained := itemporal.Explain(err)
+	if explained == err && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &deadline)) {
 		return fmt.Errorf("%w: Temporal did not answer in time; look at the server and at temporal.address", err)
 	}
-	return err
-}
-
-// isDeadline tells a deadline that gRPC reports as an error of its own.
-func isDeadline(err error) bool {
-	var deadline *serviceerror.DeadlineExceeded
-	return errors.As(err, &deadline)
+	return explained
 }
 
 func orManual(trigger string) string {

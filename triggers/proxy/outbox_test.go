@@ -214,9 +214,10 @@ func TestDrainCoalesces(t *testing.T) {
 		return nil
 	})
 	var last [3]string
-	for n := range drainPage - 1 {
+	const changes = 60
+	for n := range changes {
 		kind := pdns.ChangeModify
-		if n >= drainPage-4 {
+		if n >= changes-3 {
 			kind = pdns.ChangeDelete
 		}
 		change, err := r.begin(fmt.Sprintf("z%d.example.", n%3), kind, false)
