@@ -124,9 +124,9 @@ case $purpose in
     tools stack "${servers[@]}"
     tools stack/tctl tctl=github.com/temporalio/tctl/cmd/tctl
     say "building bin/stack and bin/pdns-distribute"
-    go_build "$root/stack" "$work" ./cmd/stack
-    go_build "$root" "$work" ./cmd/pdns-distribute
-    mv "$work/stack" "$work/pdns-distribute" "$bin/"
+    # Straight into bin: what is up to date there is not linked again.
+    go_build "$root/stack" "$bin" ./cmd/stack
+    go_build "$root" "$bin" ./cmd/pdns-distribute
     ;;
   lint)
     tools stack/lint golangci-lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint \
