@@ -1,0 +1,494 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
+	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/triggers/dispatch"
+	"github.com/pdns-distribute/pdns-distribute/workflows"
+)
+
+// soon is how long a test waits for what must happen.
+const soon = 30 * time.Second
+
+// stack is a real NATS and Temporal for the tests of this package.
+var stack *stacktest.Stack
+
+func TestMain(m *testing.M) {
+	s, err := stacktest.Up("nats", "temporal")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	stack = s
+	code := m.Run()
+	if err := s.Down(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// recorder is a Temporal whose faults a test chooses.
+type recorder struct {
+	mu      sync.Mutex
+	calls   map[string]int // by zone
+	changes []workflows.ZoneChange
+	inputs  []workflows.SyncZoneInput
+	// fault decides over the n-th call for a zone, from 1; nil: all succeed.
+	fault func(ctx context.Context, zone string, n int) error
+}
+
+func (r *recorder) SyncZone(ctx context.Context, in workflows.SyncZoneInput, change workflows.ZoneChange) error {
+	r.mu.Lock()
+	if r.calls == nil {
+		r.calls = map[string]int{}
+	}
+	r.calls[in.Zone]++
+	n, fault := r.calls[in.Zone], r.fault
+	r.inputs, r.changes = append(r.inputs, in), append(r.changes, change)
+	r.mu.Unlock()
+	if fault == nil {
+		return nil
+	}
+	return fault(ctx, in.Zone, n)
+}
+
+func (r *recorder) count(zone string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls[zone]
+}
+
+func (r *recorder) total() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.inputs)
+}
+
+// running is a consumer that runs until its test ends or stop is called.
+type running struct {
+	t       *testing.T
+	metrics *prometheus.Registry
+	stop    func()
+}
+
+func start(t *testing.T, js jetstream.JetStream, d Dispatcher) *running {
+	t.Helper()
+	r := &running{t: t, metrics: prometheus.NewRegistry()}
+	c, err := New(Config{
+		JetStream: js, Dispatcher: d, Registerer: r.metrics, Log: slog.New(slog.DiscardHandler),
+		Ensure: func(ctx context.Context) error { return ensure(ctx, js) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+func ensure(ctx context.Context, js jetstream.JetStream) error {
+	_, err := broker.Ensure(ctx, js, brokertest.Config(stack, "primary"))
+	return err
+}
+
+// count is the counter of events with this result.
+func (r *running) count(result string) float64 {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "pdnsdist_events_total" && m.GetLabel()[0].GetValue() == result {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func publish(t *testing.T, js jetstream.JetStream, subject string, data []byte) {
+	t.Helper()
+	if _, err := js.Publish(t.Context(), subject, data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func publishZone(t *testing.T, js jetstream.JetStream, zone string) {
+	t.Helper()
+	data, err := json.Marshal(pdns.Event{Zone: zone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, js, "zone.modified", data)
+}
+
+// left is how many messages a stream holds; -1 when it cannot be asked.
+func left(t *testing.T, js jetstream.JetStream, stream string) int {
+	t.Helper()
+	s, err := js.Stream(t.Context(), stream)
+	if err != nil {
+		return -1
+	}
+	return int(s.CachedInfo().State.Msgs)
+}
+
+func empties(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	eventually.True(t, soon, "the stream of events to be empty", func() bool { return left(t, js, broker.StreamEvents) == 0 })
+}
+
+// TestEventsReachDispatcher from all subjects, with their hints.
+func TestEventsReachDispatcher(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	d := &recorder{}
+	r := start(t, js, d)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, subject := range broker.DefaultSubjects {
+		data, err := json.Marshal(pdns.Event{Zone: "EXAMPLE.Org", CreatedAt: at, ChangeID: subject, Primary: "primary-2", RRsets: []pdns.RRsetName{{Name: "a.", Type: "A"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish(t, js, subject, data)
+	}
+	// What other programs may send.
+	publish(t, js, "zone.modified", []byte(`{"zone":"plain.example"}`))
+	publish(t, js, "zone.modified", []byte(`{"zone":"odd.example.","unknown":[1],"change_id":"`+strings.Repeat("x", 5000)+`","primary":"`+strings.Repeat("p", 5000)+`"}`))
+	empties(t, js)
+	if d.count("example.org.") != 3 || d.count("plain.example.") != 1 || d.total() != 5 || r.count("accepted") != 5 {
+		t.Errorf("%v, accepted %v", d.calls, r.count("accepted"))
+	}
+	for n, in := range d.inputs {
+		change := d.changes[n]
+		if in.Trigger != workflows.TriggerEvent || change.Trigger != workflows.TriggerEvent || in.Primary != change.Primary {
+			t.Errorf("%+v, %+v", in, change)
+		}
+		switch in.Zone {
+		case "example.org.":
+			if in.Primary != "primary-2" || !change.CreatedAt.Equal(at) || !strings.HasPrefix(change.ChangeID, "zone.") {
+				t.Errorf("%+v, %+v", in, change)
+			}
+		case "odd.example.":
+			if in.Primary != "" || change.ChangeID != "" {
+				t.Errorf("hints of %d and %d octets", len(in.Primary), len(change.ChangeID))
+			}
+		}
+	}
+}
+
+// TestPoison next to good events goes to the dead letters and holds up nothing.
+func TestPoison(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	impossible := "impossible.example."
+	d := &recorder{fault: func(_ context.Context, zone string, _ int) error {
+		if zone == impossible {
+			return fmt.Errorf("sync zone %s: %w", zone, dispatch.ErrImpossible)
+		}
+		return nil
+	}}
+	r := start(t, js, d)
+	poison := map[string]string{
+		"":                               "JSON",
+		"garbage":                        "JSON",
+		"\x00\xff":                       "JSON",
+		`["example.org."]`:               "JSON",
+		`{"zone":12}`:                    "JSON",
+		`{"zone":"a.","created_at":"x"}`: "time",
+		`{}`:                             `no "zone"`,
+		`{"zone":""}`:                    `no "zone"`,
+		`{"zone":"a..b."}`:               "empty label",
+		`{"zone":"line\nbreak."}`:        "zone name",
+		`{"zone":"` + strings.Repeat("a.", 200) + `"}`:    "255 octets",
+		`{"zone":"` + strings.Repeat("b", 500_000) + `"}`: "63 octets",
+		`{"zone":"` + impossible + `"}`:                   "can never be dispatched",
+	}
+	good := 0
+	for data := range poison {
+		publish(t, js, "zone.add", []byte(data))
+		publishZone(t, js, fmt.Sprintf("good%d.example.", good))
+		good++
+	}
+	empties(t, js)
+	if n := r.count("dead"); n != float64(len(poison)) {
+		t.Errorf("%v dead", n)
+	}
+	for n := range good {
+		if zone := fmt.Sprintf("good%d.example.", n); d.count(zone) != 1 {
+			t.Errorf("%s: %d calls", zone, d.count(zone))
+		}
+	}
+	stream, err := js.Stream(t.Context(), broker.StreamDead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != uint64(len(poison)) {
+		t.Errorf("%d dead letters", n)
+	}
+	for seq := stream.CachedInfo().State.FirstSeq; seq <= stream.CachedInfo().State.LastSeq; seq++ {
+		msg, err := stream.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reason := msg.Header.Get(broker.HeaderReason)
+		found := false
+		for data, want := range poison {
+			found = found || strings.HasPrefix(data, string(msg.Data)) && len(msg.Data) == min(len(data), maxDead) && strings.Contains(reason, want)
+		}
+		if !found || msg.Header.Get(broker.HeaderSubject) != "zone.add" || len(reason) > maxReason {
+			t.Errorf("%q, %d octets: %v", msg.Data[:min(len(msg.Data), 50)], len(msg.Data), msg.Header)
+		}
+	}
+}
+
+// TestTemporalFails redelivers until Temporal takes the event, and meanwhile
+// the others pass.
+func TestTemporalFails(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	d := &recorder{fault: func(_ context.Context, zone string, n int) error {
+		if zone == "stubborn.example." && n < 4 {
+			return errors.New("unavailable")
+		}
+		return nil
+	}}
+	r := start(t, js, d)
+	publishZone(t, js, "stubborn.example.")
+	for n := range 20 {
+		publishZone(t, js, fmt.Sprintf("z%d.example.", n))
+	}
+	empties(t, js)
+	if d.count("stubborn.example.") != 4 || d.total() != 24 || r.count("retried") != 3 || r.count("accepted") != 21 {
+		t.Errorf("%v, retried %v, accepted %v", d.calls, r.count("retried"), r.count("accepted"))
+	}
+}
+
+// TestManyAtOnce holds how many events are under way: many, with an end.
+func TestManyAtOnce(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	release := make(chan struct{})
+	var mu sync.Mutex
+	now, most := 0, 0
+	d := &recorder{fault: func(ctx context.Context, _ string, _ int) error {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			defer mu.Unlock()
+			now--
+		}()
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}}
+	start(t, js, d)
+	const events = 3 * maxInFlight
+	for n := range events {
+		publishZone(t, js, fmt.Sprintf("z%d.example.", n))
+	}
+	eventually.True(t, soon, "as many as may be under way", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return now == maxInFlight
+	})
+	close(release)
+	empties(t, js)
+	if most != maxInFlight {
+		t.Errorf("%d at once", most)
+	}
+}
+
+// TestTwoPrimaries share the events; what one took and did not handle, since
+// it died, the other gets.
+func TestTwoPrimaries(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	_, js2 := brokertest.Connect(t, stack, "primary")
+	one, two := &recorder{}, &recorder{}
+	r1, r2 := start(t, js, one), start(t, js2, two)
+	eventually.True(t, soon, "both to wait for events", func() bool {
+		consumer, err := js.Consumer(t.Context(), broker.StreamEvents, ConsumerName)
+		return err == nil && consumer.CachedInfo().NumWaiting == 2
+	})
+	const events = 300
+	for n := range events {
+		publishZone(t, js, fmt.Sprintf("z%d.example.", n))
+	}
+	empties(t, js)
+	if one.total()+two.total() != events || one.total() == 0 || two.total() == 0 {
+		t.Errorf("%d and %d calls", one.total(), two.total())
+	}
+	// A third dies with events in its hands.
+	r1.stop()
+	consumer, err := js.Consumer(t.Context(), broker.StreamEvents, ConsumerName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r2.stop()
+	for n := range 5 {
+		publishZone(t, js, fmt.Sprintf("orphan%d.example.", n))
+	}
+	batch, err := consumer.Fetch(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := 0
+	for range batch.Messages() {
+		taken++
+	}
+	three := &recorder{}
+	start(t, js, three)
+	empties(t, js)
+	if taken != 5 || three.total() != 5 {
+		t.Errorf("of %d taken %d came again", taken, three.total())
+	}
+}
+
+// TestRemoved takes stream or consumer away while it runs.
+func TestRemoved(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	d := &recorder{}
+	start(t, js, d)
+	publishZone(t, js, "before.example.")
+	empties(t, js)
+	for name, remove := range map[string]func() error{
+		"consumer": func() error { return js.DeleteConsumer(t.Context(), broker.StreamEvents, ConsumerName) },
+		"stream":   func() error { return js.DeleteStream(t.Context(), broker.StreamEvents) },
+		"all":      func() error { brokertest.Empty(t, js); return nil },
+	} {
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		zone := name + ".example."
+		eventually.True(t, soon, "the stream to be there", func() bool {
+			data, _ := json.Marshal(pdns.Event{Zone: zone}) // a struct of strings
+			_, err := js.Publish(t.Context(), "zone.modified", data)
+			return err == nil
+		})
+		eventually.True(t, soon, "the event after removing "+name, func() bool { return d.count(zone) > 0 })
+	}
+}
+
+// TestDeadLettersMissing gives hopeless events back until they can be put away.
+func TestDeadLettersMissing(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	if err := js.DeleteStream(t.Context(), broker.StreamDead); err != nil {
+		t.Fatal(err)
+	}
+	d := &recorder{}
+	r := start(t, js, d)
+	publish(t, js, "zone.add", []byte("garbage"))
+	publishZone(t, js, "good.example.")
+	eventually.True(t, soon, "the good event, and the other given back", func() bool {
+		return d.count("good.example.") == 1 && r.count("retried") > 0
+	})
+	if err := ensure(t.Context(), js); err != nil {
+		t.Fatal(err)
+	}
+	empties(t, js)
+	if n := left(t, js, broker.StreamDead); n != 1 {
+		t.Errorf("%d dead letters", n)
+	}
+}
+
+// TestNATSAway: events that were in NATS, and those after, are handled.
+func TestNATSAway(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	d := &recorder{}
+	start(t, js, d)
+	for name, c := range map[string][2]func(testing.TB, string){
+		"stopped": {stack.Stop, stack.StartProc},
+		"killed":  {stack.Kill, stack.StartProc},
+		"paused":  {stack.Pause, stack.Resume},
+	} {
+		c[0](t, "nats")
+		c[1](t, "nats")
+		eventually.True(t, soon, "NATS to take an event after it was "+name, func() bool {
+			_, err := js.Publish(t.Context(), "zone.add", []byte(`{"zone":"`+name+`.example."}`))
+			return err == nil
+		})
+		eventually.True(t, soon, "the event after NATS was "+name, func() bool { return d.count(name+".example.") > 0 })
+	}
+}
+
+// TestStopsInOrder lets what is under way end, and leaves the rest to others.
+func TestStopsInOrder(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	entered, release := make(chan struct{}), make(chan struct{})
+	d := &recorder{fault: func(ctx context.Context, _ string, _ int) error {
+		close(entered)
+		<-release
+		return ctx.Err()
+	}}
+	r := start(t, js, d)
+	publishZone(t, js, "example.org.")
+	<-entered
+	stopped := make(chan struct{})
+	go func() {
+		r.stop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+		t.Error("stopped while an event was under way")
+	default:
+	}
+	close(release)
+	<-stopped
+	if r.count("accepted") != 1 {
+		t.Errorf("accepted %v", r.count("accepted"))
+	}
+	empties(t, js)
+}
+
+func TestDelay(t *testing.T) {
+	for n, want := range map[uint64]time.Duration{
+		1: 200 * time.Millisecond, 2: 400 * time.Millisecond, 5: 3200 * time.Millisecond, 6: 5 * time.Second, 1e9: 5 * time.Second, 0: 5 * time.Second,
+	} {
+		if got := delay(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestHeaderValue(t *testing.T) {
+	header := nats.Header{}
+	for in, want := range map[string]string{
+		"plain": "plain", " a\r\nX: b ": "a  X: b", "\x00\xff": "\uFFFD", strings.Repeat("é", 600): strings.Repeat("é", 500),
+	} {
+		header.Set("k", headerValue(in))
+		if got := header.Get("k"); got != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
