@@ -35,6 +35,8 @@ func hint(err error) string {
 		return "the server refused our credentials, look at nats.creds_file, or nats.user and nats.password_file, or nats.cert_file"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "the server at nats.urls offers no TLS, which is required"
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // with no buffer, that is at once
+		return "there is no connection to nats.urls at the moment"
 	case errors.Is(err, nats.ErrNoServers):
 		return "no server answers at nats.urls"
 	case errors.As(err, &unknownCA):
