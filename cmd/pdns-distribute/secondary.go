@@ -58,6 +58,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 	parts.serve(ctx, group)
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { noticed.Run(ctx); return nil })
+	group.Go(func() error { noticed.WatchRestarts(ctx, c.powerDNS().Uptime); return nil })
 	group.Go(func() error {
 		c.onReconnect(ctx, func() { noticed.Notice("the connection to NATS is back") })
 		return nil

@@ -153,6 +153,10 @@ func TestServerAndConfig(t *testing.T) {
 	if err != nil || !strings.HasPrefix(info.Version, "4.") && !strings.HasPrefix(info.Version, "5.") {
 		t.Errorf("version %q, %v", info.Version, err)
 	}
+	uptime, err := client.Uptime(t.Context())
+	if err != nil || uptime > time.Minute {
+		t.Errorf("uptime %s, %v", uptime, err)
+	}
 	settings, err := client.Config(t.Context())
 	if err != nil || settings["retrieval-threads"] != "2" {
 		t.Errorf("retrieval-threads is %q, %v", settings["retrieval-threads"], err)
