@@ -56,20 +56,23 @@ func cleanEnvironment() []string {
 	})
 }
 
-// procStat reads when a process started, in clock ticks since boot, and its state letter (proc(5)).
-func procStat(pid int) (ticks uint64, status byte, err error) {
+// procStat reads when a process started, in clock ticks since boot, and whether it has ended but for its parent's notice
+// of that (proc(5)).
+func procStat(pid int) (ticks uint64, ended bool, err error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, 0, err
+		return 0, false, err
 	}
 	// The second field is the name in parentheses and may hold anything; fields are counted from behind it.
 	_, rest, found := bytes.Cut(data[max(bytes.LastIndexByte(data, ')'), 0):], []byte(" "))
 	fields := strings.Fields(string(rest))
 	if !found || len(fields) < 20 {
-		return 0, 0, fmt.Errorf("unexpected content of /proc/%d/stat", pid)
+		return 0, false, fmt.Errorf("unexpected content of /proc/%d/stat", pid)
 	}
+	state, threads := fields[0], fields[17]
 	ticks, err = strconv.ParseUint(fields[19], 10, 64)
-	return ticks, fields[0][0], err
+	// The first thread of a killed process may be a zombie while others have yet to die: its ports are still taken then.
+	return ticks, state == "X" || state == "Z" && (threads == "0" || threads == "1"), err
 }
 
 func bootID() (string, error) {
@@ -86,8 +89,8 @@ func (r record) alive() bool {
 	if err != nil || boot != r.BootID {
 		return false
 	}
-	ticks, status, err := procStat(r.PID)
-	return err == nil && ticks == r.StartTicks && status != 'Z' && status != 'X'
+	ticks, ended, err := procStat(r.PID)
+	return err == nil && ticks == r.StartTicks && !ended
 }
 
 // signal sends sig to the recorded process, and to no other that has its PID now: the pidfd pins the process before
