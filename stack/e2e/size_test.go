@@ -75,7 +75,7 @@ func TestManyZones(t *testing.T) {
 		primary.create(t, name(i), uint32(i+1), set("www."+name(i), "A", "192.0.2.1"))
 	}
 	answered := time.Now()
-	until(t, 2*time.Minute, func() error {
+	until(t, 5*time.Minute, func() error {
 		for _, n := range secondaries {
 			if held := countZones(t, n, ".many.example."); held != zones {
 				return fmt.Errorf("%s holds %d of %d zones", n.name, held, zones)

@@ -91,11 +91,15 @@ var errNoWorkflow = errors.New("no such workflow")
 
 // status asks the newest SyncZone of the zone, running or ended, how it stands.
 func status(ctx context.Context, zone string) (syncStatus, error) {
-	var s syncStatus
 	c, err := temporal()
 	if err != nil {
-		return s, err
+		return syncStatus{}, err
 	}
+	return statusFrom(ctx, c, zone)
+}
+
+func statusFrom(ctx context.Context, c client.Client, zone string) (syncStatus, error) {
+	var s syncStatus
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	value, err := c.QueryWorkflow(ctx, "sync-zone/"+zone, "", "status")

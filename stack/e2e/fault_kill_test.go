@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/system"
+)
+
+// The primary's process dies again and again at moments that nobody chose, while a client changes zones as fast as it is
+// answered: what was answered with a 2xx is there, and everywhere.
+func testKilledAgainAndAgain(t *testing.T, s *site) {
+	const kills = 8
+	f := s.startStream(t, "killed", time.Millisecond)
+	for range kills {
+		f.waitTaken(t, 10+rand.IntN(40))
+		s.do(t, "kill", "primary")
+		s.do(t, "start", "primary")
+	}
+	f.waitTaken(t, streamZones)
+	calls := f.end()
+	took := s.waitRight(t, time.Now(), recovered, f.zones())
+	f.nothingLost(t)
+	t.Logf("%d kills: all right %s after the last call; %s", kills, took.Round(time.Millisecond), calls)
+}
+
+// With everything but the secondaries' PowerDNS gone, these answer as before. Then everything comes back at once, in no order.
+func testOnlyNameserversLeft(t *testing.T, s *site) {
+	f := s.startStream(t, "alone", streamPause)
+	f.wait(t, 3*streamZones)
+	f.end()
+	s.waitRight(t, time.Now(), recovered, f.zones())
+	texts := map[string]string{}
+	for _, zone := range f.zones() {
+		text, err := s.held(t.Context(), zone)
+		must(t, err)
+		texts[zone] = text
+	}
+	var gone []string
+	for _, name := range system.Names() {
+		if name != "pdns-secondary-1" && name != "pdns-secondary-2" {
+			gone = append(gone, name)
+		}
+	}
+	for i, name := range gone {
+		s.do(t, []string{"kill", "stop"}[i%2], name)
+	}
+	asked := 0
+	for began := time.Now(); time.Since(began) < 3*time.Second; {
+		for zone, text := range texts {
+			must(t, answered(t.Context(), zone, text, s.secondaries))
+			asked++
+		}
+	}
+	t.Logf("%d zones asked for of both while all else was gone", asked)
+
+	back := time.Now()
+	started := make(chan error, len(gone))
+	for _, name := range gone {
+		go func() { started <- s.Start(t.Context(), name) }()
+	}
+	for range gone {
+		must(t, <-started)
+	}
+	ready := time.Since(back)
+	f = s.startStream(t, "alone-again", streamPause)
+	f.wait(t, 2*streamZones)
+	f.end()
+	ended := time.Now()
+	took := s.waitRight(t, ended, recovered, f.zones())
+	for zone, text := range texts {
+		must(t, answered(t.Context(), zone, text, s.secondaries))
+	}
+	t.Logf("all back after %s, changes made then are everywhere %s after the last", ready.Round(time.Millisecond), took.Round(time.Millisecond))
+}
+
+// answered returns nil when all servers answer as the primary's PowerDNS did; text "" stands for a zone that is gone.
+func answered(ctx context.Context, zone, text string, servers []*nameserver) error {
+	if text == "" {
+		return notServed(ctx, zone, servers...)
+	}
+	return hasAnswer(ctx, "www."+zone, dns.TypeTXT, []string{text}, servers...)
+}
+
+// A secondary whose PowerDNS comes back empty, or whose worker has lost what it knew, is right again soon, with no further
+// action.
+func testStateLost(t *testing.T, s *site) {
+	f := s.startStream(t, "lost", streamPause)
+	f.wait(t, 3*streamZones)
+	f.end()
+	s.waitRight(t, time.Now(), recovered, f.zones())
+	for _, process := range []string{"pdns-secondary-1", "pdns-secondary-2", "secondary-1", "secondary-2"} {
+		t.Run(process, func(t *testing.T) {
+			s.do(t, "stop", process)
+			s.wipe(t, process)
+			back := time.Now()
+			s.do(t, "start", process)
+			took := s.waitRight(t, back, recovered, f.zones())
+			t.Logf("all right %s after its start", took.Round(time.Millisecond))
+		})
+	}
+	t.Run("both at once", func(t *testing.T) {
+		for _, process := range []string{"secondary-1", "pdns-secondary-1"} {
+			s.do(t, "stop", process)
+			s.wipe(t, process)
+		}
+		back := time.Now()
+		s.do(t, "start", "pdns-secondary-1")
+		s.do(t, "start", "secondary-1")
+		took := s.waitRight(t, back, recovered, f.zones())
+		t.Logf("all right %s after its start", took.Round(time.Millisecond))
+	})
+}
+
+// Changes that come while a sync waits for its check from outside are served at once, and so is a resync by hand.
+func testChangesDuringTheWait(t *testing.T, s *site) {
+	const zone = "waiting.example."
+	s.proxy.create(t, zone, 1, set("www."+zone, "TXT", `"1"`))
+	began := time.Now()
+	for serial := range 3 {
+		text := fmt.Sprintf(`"%d"`, serial+1)
+		if serial > 0 {
+			s.proxy.patch(t, zone, set("www."+zone, "TXT", text), soa(zone, uint32(serial+1)))
+		}
+		until(t, soon, func() error { return answered(t.Context(), zone, text, s.secondaries) })
+	}
+	served := time.Since(began)
+	// Past the proxy: only the resync tells of it.
+	s.direct.patch(t, zone, set("www."+zone, "TXT", `"4"`), soa(zone, 4))
+	out, code := s.command(t.Context(), "resync", zone)
+	resynced := time.Since(began)
+	if code != 0 {
+		t.Errorf("resync: exit code %d\n%s", code, out)
+	}
+	must(t, answered(t.Context(), zone, `"4"`, s.secondaries))
+	status, err := s.status(t.Context(), zone)
+	must(t, err)
+	if status.Phase == "" || status.Repaired > 0 || resynced > eventCheckWait {
+		t.Errorf("this was not during the wait of %s: three versions served after %s, resynced after %s; %s", eventCheckWait, served, resynced, status)
+	}
+	t.Logf("three versions served after %s, resynced after %s", served.Round(time.Millisecond), resynced.Round(time.Millisecond))
+}

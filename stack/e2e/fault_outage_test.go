@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	// recovered bounds the time from the return of a process until every zone is right everywhere.
+	recovered = 30 * time.Second
+	// eventCheckWait is sync.event_check_wait by default.
+	eventCheckWait = 20 * time.Second
+	// The lengths of outages, in requests of the stream: 3 s, and longer than anything waits for a host's worker (10 s).
+	shortOutage = int(3 * time.Second / streamPause)
+	longOutage  = int(12 * time.Second / streamPause)
+)
+
+// Each process goes away during a stream of changes, in each way, and comes back: soon after, every zone is right on every
+// secondary, with no further action. Not parallel, like all tests of faults: they measure times.
+func TestFaults(t *testing.T) {
+	s := startSite(t)
+	for _, c := range []struct {
+		process, how string
+		outage       int
+		// served: every call of the client gets a 2xx all the time.
+		served bool
+	}{
+		{"nats", "stop", shortOutage, true},
+		{"nats", "kill", shortOutage, true},
+		{"nats", "pause", shortOutage, true},
+		{"temporal", "stop", shortOutage, true},
+		{"temporal", "kill", shortOutage, true},
+		{"temporal", "pause", shortOutage, true},
+		{"consul", "stop", shortOutage, true},
+		{"consul", "kill", longOutage, true},
+		{"pdns-primary", "stop", shortOutage, false},
+		{"pdns-primary", "kill", shortOutage, false},
+		{"pdns-secondary-1", "stop", shortOutage, true},
+		{"pdns-secondary-1", "kill", longOutage, true},
+		{"pdns-secondary-2", "stop", shortOutage, true},
+		{"pdns-secondary-2", "kill", longOutage, true},
+		{"primary", "stop", shortOutage, false},
+		{"primary", "kill", shortOutage, false},
+		{"secondary-1", "stop", shortOutage, true},
+		{"secondary-1", "kill", longOutage, true},
+		{"secondary-2", "stop", longOutage, true},
+		{"secondary-2", "kill", shortOutage, true},
+	} {
+		t.Run(c.how+" "+c.process, func(t *testing.T) {
+			s := s.on(t)
+			f := s.startStream(t, c.how+"-"+c.process, streamPause)
+			f.wait(t, 2*streamZones)
+			began := time.Now()
+			s.do(t, c.how, c.process)
+			gone := time.Since(began)
+			f.wait(t, c.outage)
+			back := time.Now()
+			s.do(t, map[string]string{"stop": "start", "kill": "start", "pause": "resume"}[c.how], c.process)
+			ready := time.Since(back)
+			calls := f.end()
+			took := s.waitRight(t, back, recovered, f.zones())
+			f.nothingLost(t)
+			t.Logf("gone after %s, away for %s, ready %s after its start, all right %s after it; %s", gone.Round(time.Millisecond),
+				back.Sub(began).Round(time.Millisecond), ready.Round(time.Millisecond), took.Round(time.Millisecond), calls)
+			if c.served && calls.refused+calls.unclear > 0 {
+				t.Errorf("calls failed while %s was away", c.process)
+			}
+		})
+	}
+	for name, test := range map[string]func(*testing.T, *site){
+		"killed again and again":  testKilledAgainAndAgain,
+		"only nameservers left":   testOnlyNameserversLeft,
+		"state lost":              testStateLost,
+		"changes during the wait": testChangesDuringTheWait,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, s.on(t)) })
+	}
+}

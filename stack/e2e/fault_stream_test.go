@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	streamZones = 20
+	// streamPause between two changes: a modest rate, which the faults and not the load decide about.
+	streamPause = 50 * time.Millisecond
+)
+
+// stream is a client that changes zones through the api-proxy, one request after the other, and keeps book of the answers.
+type stream struct {
+	site   *site
+	random *rand.Rand
+	books  []*book
+	stop   context.CancelFunc
+	ended  chan struct{}
+
+	mu    sync.Mutex
+	tally tally
+}
+
+// tally is how the requests of a stream ended.
+type tally struct {
+	taken, refused, unclear int
+	slowest                 time.Duration
+	first                   string // what the first that was not taken was answered
+}
+
+// book is what the client knows of one zone.
+type book struct {
+	zone    string
+	ballast []rrset // what the zone holds besides
+	exists  bool
+	serial  int
+	// possible are the contents of TXT www that the zone may have: the last that got a 2xx, and those of later requests
+	// without a clear answer. "" stands for no zone.
+	possible []string
+}
+
+// startStream begins to change zones of its own; pause is the time between two changes.
+func (s *site) startStream(t testing.TB, name string, pause time.Duration) *stream {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("random seed %d", seed)
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &stream{site: s, random: rand.New(rand.NewPCG(seed, 0)), stop: cancel, ended: make(chan struct{})}
+	for i := range streamZones {
+		f.books = append(f.books, &book{zone: fmt.Sprintf("z%02d.%s.fault.example.", i, name), possible: []string{""}})
+	}
+	f.books[0].ballast = ballast(f.books[0].zone)
+	go f.run(ctx, pause)
+	t.Cleanup(func() { f.end() })
+	return f
+}
+
+// ballast is so much, and so random, that a zone's compressed content is above what rides in a message (128 KiB).
+func ballast(zone string) []rrset {
+	var sets []rrset
+	for i := range 5000 {
+		sets = append(sets, set(fmt.Sprintf("r%d.%s", i, zone), "TXT", fmt.Sprintf(`"%x"`, sha256.Sum256([]byte{byte(i), byte(i >> 8)}))))
+	}
+	return sets
+}
+
+func (f *stream) run(ctx context.Context, pause time.Duration) {
+	defer close(f.ended)
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for number := 1; ctx.Err() == nil; number++ {
+		// A request that has begun is brought to its end: a client that goes away is another test's.
+		f.change(context.WithoutCancel(ctx), f.books[f.random.IntN(len(f.books))], number)
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// change creates the zone, or deletes it or changes a record. Serials begin anew with each creation, as in a restored
+// backup, so that most of them stand for several contents.
+func (f *stream) change(ctx context.Context, b *book, number int) {
+	text, serial := fmt.Sprintf(`"%d"`, number), b.serial+1
+	method, path, body := http.MethodPatch, "/zones/"+zoneID(b.zone), any(nil)
+	switch {
+	case !b.exists:
+		method, path, serial = http.MethodPost, "/zones", 1
+		body = newZone(b.zone, 1, append(b.ballast, set("www."+b.zone, "TXT", text))...)
+	case f.random.IntN(8) == 0:
+		method, text, serial = http.MethodDelete, "", 0
+	default:
+		body = patchOf(set("www."+b.zone, "TXT", text), soa(b.zone, uint32(serial)))
+	}
+	began := time.Now()
+	r, err := f.site.proxy.do(ctx, method, path, body)
+	took := time.Since(began)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tally.slowest = max(f.tally.slowest, took)
+	if err == nil && r.status/100 == 2 {
+		f.tally.taken++
+		b.exists, b.serial, b.possible = text != "", serial, []string{text}
+		return
+	}
+	if f.tally.first == "" {
+		f.tally.first = fmt.Sprintf("%s %s: %s %v", method, path, r, err)
+	}
+	if err == nil && r.status/100 == 4 {
+		f.tally.refused++
+		// The zone is not as we thought: an earlier request without a clear answer was carried out, or was not.
+		switch {
+		case method == http.MethodPost && r.status == http.StatusConflict:
+			b.exists = true
+		case method != http.MethodPost && (r.status == http.StatusNotFound || r.status == http.StatusUnprocessableEntity):
+			b.exists = false
+		}
+		return
+	}
+	f.tally.unclear++
+	b.possible = append(b.possible, text)
+}
+
+// wait waits until so many more requests have ended.
+func (f *stream) wait(t testing.TB, requests int) {
+	t.Helper()
+	f.until(t, requests, tally.ended)
+}
+
+// waitTaken waits until so many more requests have got a 2xx.
+func (f *stream) waitTaken(t testing.TB, requests int) {
+	t.Helper()
+	f.until(t, requests, func(c tally) int { return c.taken })
+}
+
+func (f *stream) until(t testing.TB, more int, count func(tally) int) {
+	t.Helper()
+	enough := count(f.soFar()) + more
+	until(t, time.Minute, func() error {
+		now := f.soFar()
+		return wants(count(now) >= enough, "the client is stuck: %s", now)
+	})
+}
+
+func (f *stream) soFar() tally {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tally
+}
+
+// end stops the stream, waits for the last answer and returns the tally.
+func (f *stream) end() tally {
+	f.stop()
+	<-f.ended
+	return f.soFar()
+}
+
+func (f *stream) zones() []string {
+	var names []string
+	for _, b := range f.books {
+		names = append(names, b.zone)
+	}
+	return names
+}
+
+// nothingLost wants each zone at the primary as the last 2xx left it, or as a later request without a clear answer did.
+// The secondaries are compared with the primary; this compares the primary with what clients were told.
+func (f *stream) nothingLost(t testing.TB) {
+	t.Helper()
+	for _, b := range f.books {
+		held, err := f.site.held(t.Context(), b.zone)
+		must(t, err)
+		if !slices.Contains(b.possible, held) {
+			t.Errorf("the primary holds %s with %q, clients were told one of %q", b.zone, held, b.possible)
+		}
+	}
+}
+
+func (c tally) ended() int { return c.taken + c.refused + c.unclear }
+
+func (c tally) String() string {
+	text := fmt.Sprintf("%d calls with 2xx, %d refused, %d without a clear answer, the slowest took %s", c.taken, c.refused, c.unclear, c.slowest.Round(time.Millisecond))
+	if c.first != "" {
+		text += "; the first that failed: " + c.first
+	}
+	return text
+}
