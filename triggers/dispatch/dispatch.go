@@ -42,6 +42,8 @@ type Signaler interface {
 	// runs. After an error it may have done so all the same.
 	SignalWithStartWorkflow(ctx context.Context, workflowID, signalName string, signalArg any,
 		options client.StartWorkflowOptions, workflow any, workflowArgs ...any) (client.WorkflowRun, error)
+	// ExecuteWorkflow starts the workflow, or returns the running one of that ID.
+	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 }
 
 // Dispatcher starts and signals workflows. It holds no state: any number may
@@ -89,14 +91,19 @@ func (d *Dispatcher) ReconcileSecondary(ctx context.Context, in workflows.Reconc
 }
 
 func (d *Dispatcher) signalWithStart(ctx context.Context, id, signal string, payload any, options client.StartWorkflowOptions, workflowType string, in any) error {
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
+	_, err := d.Client.SignalWithStartWorkflow(ctx, id, signal, payload, options, workflowType, in)
+	return explain(err)
+}
+
+// bounded bounds one call.
+func (d *Dispatcher) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	timeout := d.Timeout
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	_, err := d.Client.SignalWithStartWorkflow(ctx, id, signal, payload, options, workflowType, in)
-	return explain(err)
+	return context.WithTimeout(ctx, timeout)
 }
 
 // zoneOptions are the options that SyncZone is started with.

@@ -33,9 +33,9 @@ const (
 	// handleTimeout leaves time to acknowledge or give back before ackWait ends.
 	handleTimeout = ackWait - time.Second
 	// maxAckPending bounds the events under way or given back, of all primaries.
-	maxAckPending = 512
-	// maxInFlight bounds the events under way in this process.
-	maxInFlight = 64
+	maxAckPending = 2000
+	// maxInFlight bounds the events under way in this process: two batches.
+	maxInFlight = 2 * workflows.MaxBatch
 	// pull is how long one request for events stands. With the heartbeat, a
 	// request that NATS has lost is noticed within 2 s.
 	pull      = 10 * time.Second
@@ -49,6 +49,8 @@ type Dispatcher interface {
 	// SyncZone returns nil once Temporal has stored the change. An error that is
 	// dispatch.ErrImpossible is final; after any other it is called again.
 	SyncZone(ctx context.Context, in workflows.SyncZoneInput, change workflows.ZoneChange) error
+	// SyncZones does so for many changes; batch names the changes in it.
+	SyncZones(ctx context.Context, batch string, in workflows.SyncZonesInput) error
 }
 
 // Config says what a consumer stands between.
@@ -70,6 +72,8 @@ type Consumer struct {
 	metrics  *metrics
 	nats     outage.Log
 	temporal outage.Log
+	pace     *pace
+	batches  *batches
 	slots    chan struct{} // one for each event that may be under way
 	handlers sync.WaitGroup
 }
@@ -86,6 +90,8 @@ func New(cfg Config) (*Consumer, error) {
 		metrics:  m,
 		nats:     outage.Log{Logger: cfg.Log, What: "taking zone events from NATS"},
 		temporal: outage.Log{Logger: cfg.Log, What: "handing zone events to Temporal"},
+		pace:     newPace(),
+		batches:  newBatches(cfg.Dispatcher),
 		slots:    make(chan struct{}, maxInFlight),
 	}, nil
 }

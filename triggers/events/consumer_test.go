@@ -71,6 +71,18 @@ func (r *recorder) SyncZone(ctx context.Context, in workflows.SyncZoneInput, cha
 	return fault(ctx, in.Zone, n)
 }
 
+// SyncZones is SyncZone for each zone; the first fault is that of the batch.
+func (r *recorder) SyncZones(ctx context.Context, _ string, in workflows.SyncZonesInput) error {
+	for _, zone := range in.Zones {
+		err := r.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: in.Trigger, Primary: in.Primary},
+			workflows.ZoneChange{Trigger: in.Trigger, Primary: in.Primary})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *recorder) count(zone string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,6 +27,10 @@ const (
 	maxDead   = 64 << 10
 	maxReason = 1000
 	maxHint   = 128
+
+	// maxBatchName bounds, in bytes, the zone names that go into batches. Plain
+	// names have 254 at most, one whose octets are all escaped has 1,000.
+	maxBatchName = 500
 )
 
 // handle hands one event to Temporal, and acknowledges it, gives it back or
@@ -40,7 +44,7 @@ func (c *Consumer) handle(ctx context.Context, msg jetstream.Msg) {
 		return
 	}
 	start := time.Now()
-	err = c.dispatch(ctx, event)
+	err = c.dispatch(ctx, event, identity(msg))
 	c.metrics.seconds.Observe(time.Since(start).Seconds())
 	switch {
 	case errors.Is(err, dispatch.ErrImpossible):
@@ -54,8 +58,14 @@ func (c *Consumer) handle(ctx context.Context, msg jetstream.Msg) {
 	}
 }
 
-func (c *Consumer) dispatch(ctx context.Context, event pdns.Event) error {
+// dispatch starts the zone's own sync, or puts the event into a batch where too
+// many zones change at once.
+func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) error {
 	primary := hint(event.Primary)
+	// A name that may be too long for a workflow ID is left to SyncZone to refuse.
+	if len(event.Zone) <= maxBatchName && !c.pace.alone(event.Zone, time.Now()) {
+		return c.batches.add(ctx, event.Zone, primary, id)
+	}
 	return c.cfg.Dispatcher.SyncZone(ctx,
 		workflows.SyncZoneInput{Zone: event.Zone, Trigger: workflows.TriggerEvent, Primary: primary},
 		workflows.ZoneChange{
@@ -104,7 +114,7 @@ func (c *Consumer) bury(ctx context.Context, msg jetstream.Msg, reason error) {
 	dead.Header.Set(broker.HeaderReason, headerValue(reason.Error()))
 	dead.Header.Set(broker.HeaderSubject, headerValue(msg.Subject()))
 	dead.Data = msg.Data()[:min(len(msg.Data()), maxDead)]
-	id := identity(msg)
+	id := "dead/" + identity(msg)
 	_, err := c.cfg.JetStream.PublishMsg(ctx, dead, jetstream.WithMsgID(id), jetstream.WithExpectStream(broker.StreamDead))
 	if err != nil {
 		c.nats.Failed(fmt.Errorf("put a zone event that can never work into stream %s: %w", broker.StreamDead, broker.Explain(err)))
@@ -116,14 +126,15 @@ func (c *Consumer) bury(ctx context.Context, msg jetstream.Msg, reason error) {
 	c.done(msg, "dead", msg.TermWithReason(dead.Header.Get(broker.HeaderReason)))
 }
 
-// identity tells an event from all others, so that it is buried once.
+// identity tells an event from all others, so that it is buried once, and so
+// that a batch delivered again is known.
 func identity(msg jetstream.Msg) string {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return nats.NewInbox()
 	}
 	// Sequences begin anew with the stream, times do not.
-	return fmt.Sprintf("dead/%d/%d", meta.Sequence.Stream, meta.Timestamp.UnixNano())
+	return fmt.Sprintf("%d/%d", meta.Sequence.Stream, meta.Timestamp.UnixNano())
 }
 
 // done counts what became of an event. Where NATS was not told, it delivers the

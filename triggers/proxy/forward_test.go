@@ -135,7 +135,7 @@ func TestHeadersUnchanged(t *testing.T) {
 // pass before the last are there.
 func TestBigBodiesStream(t *testing.T) {
 	const size = 20 << 20
-	for _, c := range [][2]string{{"PUT", zonePath}, {"POST", zonesPath}, {"POST", "/api/v1/servers/localhost/tsigkeys"}} {
+	for _, c := range [][2]string{{"PUT", zonePath}, {"POST", zonesPath}} {
 		for _, length := range []int64{size, -1} {
 			t.Run(fmt.Sprint(c, length), func(t *testing.T) {
 				first, firstBack := make(chan struct{}), make(chan struct{})

@@ -21,11 +21,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
-// eventually is how long a test waits for what must happen soon.
-const eventually = 15 * time.Second
+// soon is how long a test waits for what must happen.
+const soon = 15 * time.Second
 
 const apiKey = "a-secret-key"
 
@@ -229,13 +230,7 @@ func (r *running) metric(name string, labels ...string) float64 {
 
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(eventually)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain for %s", eventually, what)
-		}
-		time.Sleep(2 * time.Millisecond) // between looks
-	}
+	eventually.True(t, soon, what, ok)
 }
 
 // backend is a PowerDNS whose answers a test chooses.

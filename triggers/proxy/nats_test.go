@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -94,8 +95,8 @@ func TestNATSAway(t *testing.T) {
 	id := fastChange(t, p, "DELETE", zonesPath+"/before.example.")
 	waitFor(t, "an event with NATS there", func() bool {
 		events, subjects := storedEvents(t, js)
-		last := len(events) - 1
-		return last >= 0 && events[last].ChangeID == id && subjects[last] == "zone.delete" && events[last].Zone == "before.example."
+		at := slices.IndexFunc(events, func(e pdns.Event) bool { return e.ChangeID == id })
+		return at >= 0 && subjects[at] == "zone.delete" && events[at].Zone == "before.example."
 	})
 	for _, c := range []struct {
 		zone       string
@@ -110,12 +111,7 @@ func TestNATSAway(t *testing.T) {
 		c.back(t, "nats")
 		waitFor(t, "the event of "+c.zone, func() bool {
 			events, _ := storedEvents(t, js)
-			for _, e := range events {
-				if e.Zone == c.zone {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(events, func(e pdns.Event) bool { return e.Zone == c.zone })
 		})
 		p.idle()
 	}
@@ -153,6 +149,6 @@ func TestStreamMissing(t *testing.T) {
 	}
 	waitFor(t, "the event", func() bool {
 		events, _ := storedEvents(t, js)
-		return len(events) > 0 && events[len(events)-1].ChangeID == id
+		return slices.ContainsFunc(events, func(e pdns.Event) bool { return e.ChangeID == id })
 	})
 }

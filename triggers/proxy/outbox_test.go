@@ -45,8 +45,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// victim starts a proxy as a process of its own.
-func victim(t *testing.T, dir, backend string) (*running, *exec.Cmd) {
+// victim starts a proxy as a process of its own; kill ends it as kill -9 does.
+func victim(t *testing.T, dir, backend string) (r *running, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), crashDir+"="+dir, crashBackend+"="+backend)
@@ -57,34 +57,41 @@ func victim(t *testing.T, dir, backend string) (*running, *exec.Cmd) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // usually dead already
-		_ = cmd.Wait()
+	dead := make(chan struct{})
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		<-dead
 	})
+	t.Cleanup(kill)
 	var log strings.Builder
 	buf := make([]byte, 1024)
 	for !strings.Contains(log.String(), "listen=127.0.0.1:") {
 		n, err := out.Read(buf)
 		log.Write(buf[:n])
 		if err != nil {
+			close(dead)
 			t.Fatalf("%v: %s", err, log.String())
 		}
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
+	go func() {
+		defer close(dead)
+		_, _ = io.Copy(io.Discard, out)
+		_ = cmd.Wait() // "signal: killed"
+	}()
 	_, address, _ := strings.Cut(log.String(), "listen=")
 	address, _, _ = strings.Cut(address, " ")
 	roots := trust(t, filepath.Join(dir, "proxy.crt"))
-	r := &running{t: t, url: "https://" + address, roots: roots}
+	r = &running{t: t, url: "https://" + address, roots: roots}
 	r.client = tlsClient(roots)
-	return r, cmd
+	return r, kill
 }
 
 // TestKillAfterAnswer kills the proxy between PowerDNS's answer and the event.
 func TestKillAfterAnswer(t *testing.T) {
 	dir, url := t.TempDir(), backend(t, answer(http.StatusNoContent))
-	dying, cmd := victim(t, dir, url)
+	dying, kill := victim(t, dir, url)
 	res, _ := dying.call("PATCH", zonePath, "{}")
-	kill(t, cmd)
+	kill()
 
 	events := restart(t, dir, url)
 	if len(events) != 1 || events[0].Zone != "example.org." || events[0].ChangeID != res.Header.Get(HeaderChangeID) {
@@ -102,10 +109,10 @@ func TestKillDuringRequest(t *testing.T) {
 			close(working)
 			<-finish
 		})
-		dying, cmd := victim(t, dir, url)
+		dying, kill := victim(t, dir, url)
 		go func() {
 			<-working
-			kill(t, cmd)
+			kill()
 		}()
 		req, _ := http.NewRequestWithContext(t.Context(), c[0], dying.url+c[1], strings.NewReader(c[2]))
 		if res, err := dying.client.Do(req); err == nil {
@@ -116,14 +123,6 @@ func TestKillDuringRequest(t *testing.T) {
 			t.Errorf("events after the restart: %+v", events)
 		}
 	}
-}
-
-func kill(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Process.Kill(); err != nil {
-		t.Error(err)
-	}
-	_ = cmd.Wait() // "signal: killed"
 }
 
 // restart opens the outbox anew, returns the events that come at once, and holds

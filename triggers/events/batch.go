@@ -1,0 +1,102 @@
+package events
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/workflows"
+)
+
+// batchWait is how long the first event of a batch waits for others.
+const batchWait = 150 * time.Millisecond
+
+// batches gathers events that come faster than syncs of their own can be
+// started, one batch for each primary that took the changes.
+type batches struct {
+	dispatcher Dispatcher
+	mu         sync.Mutex
+	open       map[string]*batch
+}
+
+// batch is what goes into one SyncZones.
+type batch struct {
+	zones map[string]bool
+	// events name the events in it: the batch's own name stands for all.
+	events []string
+	done   chan struct{}
+	err    error
+}
+
+func newBatches(d Dispatcher) *batches {
+	return &batches{dispatcher: d, open: make(map[string]*batch)}
+}
+
+// add puts one event into a batch and returns what Temporal said of the batch.
+func (b *batches) add(ctx context.Context, zone, primary, event string) error {
+	b.mu.Lock()
+	current := b.open[primary]
+	if current == nil {
+		current = &batch{zones: make(map[string]bool), done: make(chan struct{})}
+		b.open[primary] = current
+		time.AfterFunc(batchWait, func() { b.send(context.WithoutCancel(ctx), primary, current) })
+	}
+	current.zones[zone] = true
+	current.events = append(current.events, event)
+	full := len(current.zones) == workflows.MaxBatch
+	if full {
+		delete(b.open, primary)
+	}
+	b.mu.Unlock()
+	if full {
+		b.dispatch(ctx, primary, current)
+	}
+	select {
+	case <-current.done:
+		return current.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send dispatches a batch whose time is up, unless it was full before.
+func (b *batches) send(ctx context.Context, primary string, current *batch) {
+	b.mu.Lock()
+	mine := b.open[primary] == current
+	if mine {
+		delete(b.open, primary)
+	}
+	b.mu.Unlock()
+	if mine {
+		ctx, cancel := context.WithTimeout(ctx, handleTimeout-batchWait)
+		defer cancel()
+		b.dispatch(ctx, primary, current)
+	}
+}
+
+// dispatch hands a batch, to which nothing is added any more, to Temporal.
+func (b *batches) dispatch(ctx context.Context, primary string, current *batch) {
+	zones := make([]string, 0, len(current.zones))
+	for zone := range current.zones {
+		zones = append(zones, zone)
+	}
+	slices.Sort(zones)
+	current.err = b.dispatcher.SyncZones(ctx, current.name(), workflows.SyncZonesInput{
+		Zones: zones, Trigger: workflows.TriggerEvent, Primary: primary,
+	})
+	close(current.done)
+}
+
+// name is the same for the same events, and for no others.
+func (b *batch) name() string {
+	slices.Sort(b.events)
+	sum := sha256.New()
+	for _, event := range b.events {
+		sum.Write([]byte(event))
+		sum.Write([]byte{0})
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:12])
+}

@@ -1,0 +1,88 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/workflows"
+)
+
+func TestPace(t *testing.T) {
+	p := newPace()
+	now := time.Now()
+	alone := 0
+	for i := range 1000 {
+		if p.alone(fmt.Sprintf("zone%d.", i), now) {
+			alone++
+		}
+	}
+	require.Equal(t, aloneBurst, alone, "an import goes in batches")
+	require.True(t, p.alone("zone0.", now), "a zone whose sync runs is signalled")
+	require.False(t, p.alone("zone999.", now))
+	require.True(t, p.alone("zone999.", now.Add(time.Second)), "a lone change later gets a sync of its own")
+	p.alone("other.", now.Add(time.Hour))
+	require.Len(t, p.recent, 1, "old zones are forgotten")
+}
+
+// batchRecorder is a Dispatcher that keeps what it is given.
+type batchRecorder struct {
+	mu      sync.Mutex
+	batches map[string]workflows.SyncZonesInput
+	err     error
+}
+
+func (r *batchRecorder) SyncZone(context.Context, workflows.SyncZoneInput, workflows.ZoneChange) error {
+	return nil
+}
+
+func (r *batchRecorder) SyncZones(_ context.Context, name string, in workflows.SyncZonesInput) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.batches[name] = in
+	return r.err
+}
+
+func TestBatchesTakeEveryEventOnce(t *testing.T) {
+	r := &batchRecorder{batches: make(map[string]workflows.SyncZonesInput)}
+	b := newBatches(r)
+	var adding sync.WaitGroup
+	for i := range 3 * workflows.MaxBatch {
+		adding.Go(func() {
+			require.NoError(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i/2), fmt.Sprintf("primary-%d", i%2), fmt.Sprint(i)))
+		})
+	}
+	adding.Wait()
+	zones := make(map[string]bool)
+	for _, in := range r.batches {
+		require.LessOrEqual(t, len(in.Zones), workflows.MaxBatch)
+		require.Equal(t, workflows.TriggerEvent, in.Trigger)
+		for _, zone := range in.Zones {
+			require.False(t, zones[in.Primary+zone], "twice: %s", zone)
+			zones[in.Primary+zone] = true
+		}
+	}
+	require.Len(t, zones, 3*workflows.MaxBatch)
+}
+
+func TestABatchThatTemporalRefusesIsGivenBackWhole(t *testing.T) {
+	r := &batchRecorder{batches: make(map[string]workflows.SyncZonesInput), err: errors.New("away")}
+	b := newBatches(r)
+	var adding sync.WaitGroup
+	for i := range 10 {
+		adding.Go(func() { require.ErrorIs(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i), "", fmt.Sprint(i)), r.err) })
+	}
+	adding.Wait()
+}
+
+func TestTheSameEventsHaveTheSameName(t *testing.T) {
+	name := func(events ...string) string { return (&batch{events: events}).name() }
+	require.Equal(t, name("1", "2"), name("2", "1"))
+	require.NotEqual(t, name("1", "2"), name("1", "2", "3"))
+	require.NotEqual(t, name("1", "2"), name("12"))
+}

@@ -1,0 +1,59 @@
+package events
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// alonePerSecond zones a second, and aloneBurst at once, get a sync of their
+	// own; what comes faster, as an import does, goes in batches. A sync of its
+	// own costs Temporal about 40 ms of CPU, its share in a batch well under one.
+	alonePerSecond = 10
+	aloneBurst     = 20
+	// remembered is how long a zone's sync surely still runs after its last
+	// event (it waits to check from outside, by default 20 s): another event is
+	// then but a signal to it.
+	remembered = 10 * time.Second
+)
+
+// pace says which zones get a sync of their own.
+type pace struct {
+	limiter *rate.Limiter
+
+	mu     sync.Mutex
+	recent map[string]time.Time
+	swept  time.Time
+}
+
+func newPace() *pace {
+	return &pace{limiter: rate.NewLimiter(alonePerSecond, aloneBurst), recent: make(map[string]time.Time)}
+}
+
+// alone decides for one event at now.
+func (p *pace) alone(zone string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweep(now)
+	last, known := p.recent[zone]
+	if (!known || now.Sub(last) > remembered) && !p.limiter.AllowN(now, 1) {
+		return false
+	}
+	p.recent[zone] = now
+	return true
+}
+
+// sweep forgets old zones now and then.
+func (p *pace) sweep(now time.Time) {
+	if now.Sub(p.swept) < remembered {
+		return
+	}
+	p.swept = now
+	for zone, last := range p.recent {
+		if now.Sub(last) > remembered {
+			delete(p.recent, zone)
+		}
+	}
+}
