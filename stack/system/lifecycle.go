@@ -18,6 +18,8 @@ const (
 	stopGrace = 15 * time.Second
 	// killGrace bounds the wait for a killed process; only a process stuck in the kernel takes longer.
 	killGrace = 5 * time.Second
+	// portGrace is how long a start waits for a busy port.
+	portGrace = 2 * time.Second
 	// logLines of a process that ended by itself are put into the error.
 	logLines = 25
 )
@@ -69,7 +71,7 @@ func (s *System) Start(ctx context.Context, name string) error {
 
 // startAll starts what of chosen does not run, phase by phase, and returns the names of those it started.
 func (s *System) startAll(ctx context.Context, chosen []component) ([]string, error) {
-	missing, err := s.notRunning(chosen)
+	missing, err := s.notRunning(ctx, chosen)
 	if err != nil {
 		return nil, err
 	}
@@ -93,22 +95,28 @@ func (s *System) startAll(ctx context.Context, chosen []component) ([]string, er
 	return started, nil
 }
 
-// notRunning drops what runs already and fails when a port that the rest needs is busy, naming all such ports.
-func (s *System) notRunning(chosen []component) ([]component, error) {
+// notRunning drops what runs already and fails when a port that the rest needs is busy and stays so, naming all such
+// ports: one that belonged to a process that has just crashed is free a moment later.
+func (s *System) notRunning(ctx context.Context, chosen []component) ([]component, error) {
 	st, err := s.readState()
 	if err != nil {
 		return nil, err
 	}
 	var missing []component
-	var faults []error
+	var needed []port
 	for _, c := range chosen {
-		if st.Processes[c.name].alive() {
-			continue
+		if !st.Processes[c.name].alive() {
+			missing = append(missing, c)
+			needed = append(needed, portsOf(c.name)...)
 		}
-		missing = append(missing, c)
-		faults = append(faults, busy(context.Background(), portsOf(c.name), st.Ports))
 	}
-	return missing, errors.Join(faults...)
+	var found error
+	grace, cancel := context.WithTimeout(ctx, portGrace)
+	defer cancel()
+	if poll(grace, func() error { found = busy(ctx, needed, st.Ports); return found }) != nil {
+		return nil, found // without poll's own words
+	}
+	return missing, nil
 }
 
 // launch prepares and starts c unless it runs, and records it.

@@ -113,10 +113,23 @@ func (r record) signal(sig unix.Signal) error {
 	return nil
 }
 
-// waitGone waits until the recorded process has ended.
+// waitGone waits until the recorded process has ended, all its threads too: only then are its ports free. A leader that
+// /proc shows as a zombie may still have threads that hold them; its pidfd tells (pidfd_open(2)).
 func (r record) waitGone(ctx context.Context) error {
+	fd, err := unix.PidfdOpen(r.PID, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", r.PID, err)
+	}
+	defer unix.Close(fd)
+	if ticks, _, err := procStat(r.PID); err != nil || ticks != r.StartTicks {
+		return nil //nolint:nilerr // gone, and its PID with it or given to another
+	}
 	return poll(ctx, func() error {
-		if r.alive() {
+		ended, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		if ended == 0 || err != nil {
 			return fmt.Errorf("process %d still runs", r.PID)
 		}
 		return nil
