@@ -125,7 +125,7 @@ func (r record) waitGone(ctx context.Context) error {
 	}
 	defer unix.Close(fd)
 	if ticks, _, err := procStat(r.PID); err != nil || ticks != r.StartTicks {
-		return nil //nolint:nilerr // gone, and its PID with it or given to another
+		return nil // gone, and its PID with it or given to another
 	}
 	return poll(ctx, func() error {
 		ended, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
