@@ -30,6 +30,7 @@ const presenceWithin = 300 * time.Millisecond
 type Directory struct {
 	Roster   Roster
 	Presence Presence
+	Starter  Starter
 }
 
 // Target is one secondary as a sync sees it.

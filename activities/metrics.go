@@ -23,9 +23,11 @@ func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 	return m
 }
 
-func (m *PrimaryMetrics) exported(outcome string) {
+func (m *PrimaryMetrics) exported(outcome string) { m.exportedMany(outcome, 1) }
+
+func (m *PrimaryMetrics) exportedMany(outcome string, n int) {
 	if m != nil {
-		m.exports.WithLabelValues(outcome).Inc()
+		m.exports.WithLabelValues(outcome).Add(float64(n))
 	}
 }
 
@@ -63,7 +65,7 @@ type SecondaryMetrics struct {
 func NewSecondaryMetrics(r prometheus.Registerer) *SecondaryMetrics {
 	m := &SecondaryMetrics{
 		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pdnsdist_applies_total", Help: "Zones brought to their newest version, by outcome (applied, current, deleted, foreign, none, failed).",
+			Name: "pdnsdist_applies_total", Help: "Zones brought to their newest version, by outcome (applied, current, deleted, foreign, none, ahead, failed).",
 		}, []string{"outcome"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pdnsdist_apply_duration_seconds", Help: "Time from the start of an apply until the new content was served.",

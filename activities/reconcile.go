@@ -3,17 +3,10 @@ package activities
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
-
-// reconcileAtOnce is how many zones a reconcile brings at the same time. Above
-// four, PowerDNS on two cores gets no faster, and single changes wait longer.
-const reconcileAtOnce = 4
 
 // namesShown bounds the zone names that a result carries.
 const namesShown = 20
@@ -61,42 +54,20 @@ func (s *Secondary) ReconcileZones(ctx context.Context, _ ReconcileZonesInput) (
 	todo := append(append([]string{}, plan.Apply...), plan.Delete...)
 	total.Store(int64(len(todo)))
 
-	var failures failures
-	var ahead zoneList
-	var group errgroup.Group
-	group.SetLimit(reconcileAtOnce)
-	for _, zone := range todo {
-		if ctx.Err() != nil {
-			break
-		}
-		group.Go(func() error {
-			result, err := s.bringToNewest(ctx, zone)
-			switch {
-			case isNewerApplied(err):
-				ahead.add(zone)
-			case err != nil:
-				result.Outcome = "failed"
-				failures.add(zone, err)
-			}
-			s.Metrics.observed(result.Outcome, 0)
-			done.Add(1)
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return ReconcileZonesResult{}, err
-	}
-	if err := ctx.Err(); err != nil {
+	brought, err := s.bringAll(ctx, todo, &done)
+	if err != nil {
 		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s after %d of %d zones: %w", s.ID, done.Load(), len(todo), err)
 	}
-	if err := failures.error(s.ID, len(todo)); err != nil {
-		return ReconcileZonesResult{}, err
+	if err := brought.failure(); err != nil {
+		// Retryable whatever the first failure was: the next attempt has only
+		// the failed zones left.
+		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d of %d zones failed, the first: %w", s.ID, len(brought.failed), len(todo), err)
 	}
 	return ReconcileZonesResult{
-		Zones: zones, Current: plan.Current, Applied: len(plan.Apply) - len(ahead.zones), Deleted: len(plan.Delete),
+		Zones: zones, Current: plan.Current, Applied: len(plan.Apply) - len(brought.ahead), Deleted: len(plan.Delete),
 		Foreign: len(plan.Foreign), ForeignZones: first(plan.Foreign), Blocked: plan.Blocked,
 		Unknown: len(plan.Unknown), UnknownZones: first(plan.Unknown),
-		Ahead: len(ahead.zones), AheadZones: first(ahead.zones),
+		Ahead: len(brought.ahead), AheadZones: first(brought.ahead),
 	}, nil
 }
 
@@ -122,43 +93,6 @@ func (s *Secondary) plan(ctx context.Context) (pdns.Plan, int, error) {
 		return pdns.Plan{}, 0, err
 	}
 	return pdns.PlanReconcile(newest, held, applied), len(newest), nil
-}
-
-// zoneList collects zone names from several goroutines.
-type zoneList struct {
-	mu    sync.Mutex
-	zones []string
-}
-
-func (l *zoneList) add(zone string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.zones = append(l.zones, zone)
-}
-
-// failures collects what went wrong with single zones.
-type failures struct {
-	mu    sync.Mutex
-	count int
-	first error
-}
-
-func (f *failures) add(zone string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.count++
-	if f.first == nil {
-		f.first = fmt.Errorf("zone %s: %w", zone, err)
-	}
-}
-
-// error is retryable whatever the first failure was: the next attempt has
-// only the failed zones left.
-func (f *failures) error(secondary string, total int) error {
-	if f.count == 0 {
-		return nil
-	}
-	return fmt.Errorf("reconcile secondary %s: %d of %d zones failed, the first: %v", secondary, f.count, total, f.first)
 }
 
 func first(zones []string) []string {

@@ -56,6 +56,7 @@ type Secondary struct {
 	Metrics  *SecondaryMetrics
 
 	zones zoneLocks
+	bulk  bulkSlots
 }
 
 // What an apply did; ApplyZoneResult.Outcome.

@@ -73,6 +73,14 @@ func newHosts(t *testing.T) hosts {
 		require.NoError(t, <-ended)
 		require.NoError(t, state.Close())
 	})
+	secondaryAPI := api.New(firstOf(stack.Env("SECONDARY_API_URLS")), stack.Env("SECONDARY_API_KEY"))
+	t.Cleanup(func() { // the next test's transfer server is another: these would be foreign
+		left, err := secondaryAPI.Zones(context.Background())
+		require.NoError(t, err)
+		for _, zone := range left {
+			require.NoError(t, secondaryAPI.DeleteZone(context.Background(), zone.Name))
+		}
+	})
 	return hosts{
 		store: store,
 		primary: &activities.Primary{
@@ -82,7 +90,7 @@ func newHosts(t *testing.T) hosts {
 		},
 		secondary: &activities.Secondary{
 			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
-			PowerDNS: api.New(firstOf(stack.Env("SECONDARY_API_URLS")), stack.Env("SECONDARY_API_KEY")),
+			PowerDNS: secondaryAPI,
 		},
 	}
 }

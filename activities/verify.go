@@ -19,7 +19,11 @@ type Asker interface {
 
 // Verifier asks secondaries from outside, as the public does.
 type Verifier struct {
-	DNS     Asker
+	DNS Asker
+	// Versions is what should be served.
+	Versions interface {
+		Newest(ctx context.Context, zone string) (pdns.Version, uint64, error)
+	}
 	Metrics *VerifyMetrics
 }
 

@@ -83,5 +83,6 @@ func Secondary(c client.Client, activity *activities.Secondary, logger *slog.Log
 // RegisterWorkflows registers every workflow under its contract name.
 func RegisterWorkflows(w worker.WorkflowRegistry) {
 	w.RegisterWorkflow(workflows.SyncZone)
+	w.RegisterWorkflow(workflows.SyncZones)
 	w.RegisterWorkflow(workflows.ReconcileSecondary)
 }

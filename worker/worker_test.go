@@ -48,6 +48,13 @@ func (f fixed) OtherPrimaries(context.Context) ([]string, error)   { return nil,
 func always(context.Context) error                                 { return nil }
 func nothing()                                                     {}
 func firstOf(list string) string                                   { return strings.Split(list, ",")[0] }
+
+type starter struct{ dispatcher *dispatch.Dispatcher }
+
+func (s starter) StartSync(ctx context.Context, zone string) error {
+	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone}, workflows.ZoneChange{})
+}
+
 func temporalClient(t *testing.T, s *stacktest.Stack, role string) client.Client {
 	t.Helper()
 	c, err := temporal.Dial(t.Context(), temporal.Config{
@@ -100,9 +107,10 @@ func newSystem(t *testing.T) system {
 	t.Cleanup(func() { _ = state.Close() })
 	require.NoError(t, entries.Join(ctx, pdns.Secondary{ID: "secondary-1", DNSAddress: secondaryDNS}))
 
+	dispatcher := &dispatch.Dispatcher{Client: primaryTemporal}
 	roles := worker.Primary{
-		Client: primaryTemporal, Logger: quiet, Verifier: &activities.Verifier{DNS: dns},
-		Directory: &activities.Directory{Roster: entries, Presence: fixed{"secondary-1": true}},
+		Client: primaryTemporal, Logger: quiet, Verifier: &activities.Verifier{DNS: dns, Versions: store},
+		Directory: &activities.Directory{Roster: entries, Presence: fixed{"secondary-1": true}, Starter: starter{dispatcher}},
 		Activity: &activities.Primary{
 			ID: "primary-1", DNSAddress: s.Env("DNS_PRIMARY"), PowerDNS: api.New(s.Env("PRIMARY_API_URL"), s.Env("API_KEY")),
 			Versions: store, Peers: fixed{}, SpoolDir: t.TempDir(),
@@ -118,7 +126,7 @@ func newSystem(t *testing.T) system {
 		background(func() { gated.Run(ctx, always, nothing) })
 		eventually.True(t, 20*time.Second, "the workers run", gated.Open)
 	}
-	return system{stack: s, temporal: primaryTemporal, dispatcher: &dispatch.Dispatcher{Client: primaryTemporal}}
+	return system{stack: s, temporal: primaryTemporal, dispatcher: dispatcher}
 }
 
 // call asks the API of the primary PowerDNS.
@@ -177,6 +185,15 @@ func TestWorkersCarryAZoneFromPrimaryToSecondary(t *testing.T) {
 	require.NoError(t, s.temporal.GetWorkflow(t.Context(), workflows.ReconcileSecondaryID("secondary-1"), "").Get(t.Context(), &reconciled))
 	require.Equal(t, workflows.OutcomeInSync, reconciled.Outcome)
 
+	s.call(t, http.MethodPost, "/zones", `{"name":"batch.example.","kind":"Native","nameservers":["ns1.batch.example."]}`)
+	batch := workflows.SyncZonesInput{Zones: []string{"batch.example.", "unknown.batch.example."}, Primary: "primary-1"}
+	require.NoError(t, s.dispatcher.SyncZones(t.Context(), "test", batch))
+	var synced workflows.SyncZonesResult
+	require.NoError(t, s.temporal.GetWorkflow(t.Context(), workflows.SyncZonesID("test"), "").Get(t.Context(), &synced))
+	require.Equal(t, []string{"unknown.batch.example."}, synced.Alone)
+	require.Equal(t, map[string]int{activities.AppliedNow: 1, activities.AppliedNone: 1}, synced.Secondaries[0].Outcomes)
+	require.Equal(t, workflows.OutcomeFailed, s.result(t, "unknown.batch.example.").Outcome)
+
 	unknown := s.resync(t, "never.seen.example.")
 	require.Equal(t, workflows.OutcomeFailed, unknown.Outcome)
 	require.Contains(t, unknown.Error, "never.seen.example.")
@@ -184,6 +201,7 @@ func TestWorkersCarryAZoneFromPrimaryToSecondary(t *testing.T) {
 	if os.Getenv("RECORD_HISTORIES") != "" {
 		s.record(t, workflows.SyncZoneID(zone), "sync_zone")
 		s.record(t, workflows.SyncZoneID("never.seen.example."), "sync_zone_unknown")
+		s.record(t, workflows.SyncZonesID("test"), "sync_zones")
 		s.record(t, workflows.ReconcileSecondaryID("secondary-1"), "reconcile_secondary")
 	}
 }

@@ -32,6 +32,20 @@ type SyncZoneInput struct {
 	Carried *SyncZoneCarried `json:"carried,omitempty"`
 }
 
+// MaxBatch is how many zones one SyncZones takes: their names stand in its
+// history once for each step and each secondary.
+const MaxBatch = 250
+
+// SyncZonesInput starts SyncZones. Only Zones is required.
+type SyncZonesInput struct {
+	// Zones are 1 to MaxBatch zone names.
+	Zones []string `json:"zones"`
+	// Trigger is what started it; by default manual.
+	Trigger string `json:"trigger,omitempty"`
+	// Primary is the primary that exports first; by default any.
+	Primary string `json:"primary,omitempty"`
+}
+
 // ReconcileSecondaryInput starts ReconcileSecondary. Only Secondary is required.
 type ReconcileSecondaryInput struct {
 	// Secondary is the ID of the secondary to compare in full.

@@ -12,6 +12,7 @@ import "go.temporal.io/sdk/temporal"
 // Workflow types.
 const (
 	SyncZoneType           = "SyncZone"
+	SyncZonesType          = "SyncZones"
 	ReconcileSecondaryType = "ReconcileSecondary"
 )
 
@@ -46,6 +47,9 @@ func SecondaryHostQueue(id string) string { return "pdns-secondary." + id }
 // final dot): the same zone has the same ID, so a second change joins the
 // running sync and order holds.
 func SyncZoneID(zone string) string { return "sync-zone/" + zone }
+
+// SyncZonesID is the workflow ID of one batch.
+func SyncZonesID(batch string) string { return "sync-zones/" + batch }
 
 // ReconcileSecondaryID is the workflow ID of the one reconcile of a secondary.
 func ReconcileSecondaryID(id string) string { return "reconcile-secondary/" + id }

@@ -24,7 +24,7 @@ func TestRegisteredNames(t *testing.T) {
 	var lines []string
 	add := func(kind, name string) { lines = append(lines, kind+" "+name) }
 	for name, workflow := range map[string]any{
-		SyncZoneType: SyncZone, ReconcileSecondaryType: ReconcileSecondary,
+		SyncZoneType: SyncZone, SyncZonesType: SyncZones, ReconcileSecondaryType: ReconcileSecondary,
 	} {
 		full := runtime.FuncForPC(reflect.ValueOf(workflow).Pointer()).Name()
 		require.Equal(t, name, full[strings.LastIndex(full, ".")+1:])
@@ -45,6 +45,7 @@ func TestRegisteredNames(t *testing.T) {
 	add("task-queue", PrimaryHostQueue("<id>"))
 	add("task-queue", SecondaryHostQueue("<id>"))
 	add("workflow-id", SyncZoneID("<zone>"))
+	add("workflow-id", SyncZonesID("<batch>"))
 	add("workflow-id", ReconcileSecondaryID("<id>"))
 	for _, name := range []string{AttributeZone, AttributeSecondary, AttributeTrigger, AttributeOutcome} {
 		add("search-attribute", name)

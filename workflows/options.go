@@ -92,6 +92,23 @@ func onSecondary(ctx workflow.Context, id string, records int, summary string) w
 	})
 }
 
+// batching is for a step over many zones, on the queue of one host, or on that
+// of all primaries. A host's queue is bounded, as ever.
+func batching(ctx workflow.Context, queue string, zones int, summary string) workflow.Context {
+	options := workflow.ActivityOptions{
+		TaskQueue:           queue,
+		StartToCloseTimeout: applyWithin + time.Duration(zones)*time.Second,
+		HeartbeatTimeout:    heartbeatTimeout,
+		RetryPolicy:         retries(500*time.Millisecond, 0),
+		Summary:             summary,
+	}
+	if queue != PrimaryQueue {
+		options.ScheduleToStartTimeout = hostStart
+		options.RetryPolicy.MaximumAttempts = 20
+	}
+	return workflow.WithActivityOptions(ctx, options)
+}
+
 // reconciling is for comparing one secondary in full, which may take long.
 func reconciling(ctx workflow.Context, id string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

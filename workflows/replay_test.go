@@ -17,6 +17,7 @@ func TestReplay(t *testing.T) {
 	require.NotEmpty(t, histories, "no recorded history")
 	replayer := worker.NewWorkflowReplayer()
 	replayer.RegisterWorkflow(SyncZone)
+	replayer.RegisterWorkflow(SyncZones)
 	replayer.RegisterWorkflow(ReconcileSecondary)
 	for _, history := range histories {
 		t.Run(filepath.Base(history), func(t *testing.T) {

@@ -19,6 +19,9 @@ var (
 	secondary *activities.Secondary
 )
 
+// noTargets is what a sync says when there is nobody to sync to.
+const noTargets = "no secondary to sync to: the roster is empty or all of it is paused; a secondary joins when its worker first registers"
+
 // export asks for the newest version and, at the same time, for the secondaries
 // that must have it.
 func (s *zoneSync) export(ctx workflow.Context) {
@@ -82,7 +85,7 @@ func (s *zoneSync) discovered(ctx workflow.Context, found workflow.Future) {
 	s.targets = result.Targets
 	s.lastError = result.Warning
 	if len(s.targets) == 0 {
-		s.lastError = "no secondary to sync to: the roster is empty or all of it is paused; a secondary joins when its worker first registers"
+		s.lastError = noTargets
 	}
 }
 

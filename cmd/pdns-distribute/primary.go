@@ -145,8 +145,8 @@ func (p *primary) workers(spool string) worker.Primary {
 	known := presence{consul: p.consul, self: conf.Host.ID}
 	return worker.Primary{
 		Client: p.temporal, Logger: p.logger,
-		Directory: &activities.Directory{Roster: p.roster, Presence: known},
-		Verifier:  &activities.Verifier{DNS: p.dns, Metrics: activities.NewVerifyMetrics(p.registry)},
+		Directory: &activities.Directory{Roster: p.roster, Presence: known, Starter: starter{p.dispatcher}},
+		Verifier:  &activities.Verifier{DNS: p.dns, Versions: p.versions, Metrics: activities.NewVerifyMetrics(p.registry)},
 		Activity: &activities.Primary{
 			ID: conf.Host.ID, DNSAddress: conf.PowerDNS.DNSAddress, PowerDNS: p.powerDNS(), Versions: p.versions, Peers: known, SpoolDir: spool,
 			Timing:  activities.Timing{MinInterval: conf.Sync.MinInterval, EventCheckWait: conf.Sync.EventCheckWait, MaxLag: conf.Primary.MaxLag},

@@ -1,0 +1,202 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+const (
+	// batchExportsAtOnce is how many zones of one batch are exported at the
+	// same time.
+	batchExportsAtOnce = 4
+	// batchAttempts is how often a batch with failures is tried as a whole.
+	// Zones that fail still are left to a sync of their own.
+	batchAttempts = 8
+)
+
+// ZonesInput names the zones of a batch.
+type ZonesInput struct {
+	Zones []string `json:"zones"`
+}
+
+// ZonesResult counts the zones of a batch by outcome. Alone lists those that
+// need a sync of their own: what is wrong with them is theirs alone to retry,
+// to ask other primaries about, and to show.
+type ZonesResult struct {
+	Outcomes map[string]int `json:"outcomes"`
+	Alone    []string       `json:"alone,omitempty"`
+	// Reason is what was wrong with the first of Alone.
+	Reason string `json:"reason,omitempty"`
+	Timing Timing `json:"timing,omitzero"`
+}
+
+// batchProgress is the heartbeat of a batch.
+type batchProgress struct {
+	Done  int64 `json:"done"`
+	Total int   `json:"total"`
+}
+
+// ExportZones publishes the newest versions of many zones. Doing it twice is
+// harmless, as with ExportZone; a second attempt finds most of them unchanged.
+func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
+	var done atomic.Int64
+	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
+	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Timing: p.Timing}}
+	var group errgroup.Group
+	group.SetLimit(batchExportsAtOnce)
+	for _, zone := range in.Zones {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone})
+			batch.note(zone, result, err)
+			done.Add(1)
+			return nil
+		})
+	}
+	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
+		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %w", len(in.Zones), p.ID, err)
+	}
+	for outcome, n := range batch.Outcomes {
+		p.Metrics.exportedMany(outcome, n)
+	}
+	if batch.failed > 0 && activity.GetInfo(ctx).Attempt < batchAttempts {
+		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %d failed, one of them: %s", len(in.Zones), p.ID, batch.failed, batch.Reason)
+	}
+	slices.Sort(batch.Alone)
+	return batch.ZonesResult, nil
+}
+
+// batchResult gathers what became of the zones of one export.
+type batchResult struct {
+	mu sync.Mutex
+	ZonesResult
+	failed int
+}
+
+func (b *batchResult) note(zone string, result ExportZoneResult, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err != nil:
+		b.failed++
+		b.Outcomes["failed"]++
+		b.leave(zone, fmt.Sprintf("zone %s: %v", zone, err))
+	case result.Outcome == ExportGone || result.Outcome == ExportBehind || result.Outcome == ExportUnknown:
+		b.Outcomes[result.Outcome]++
+		b.leave(zone, result.Reason)
+	default:
+		b.Outcomes[result.Outcome]++
+	}
+}
+
+func (b *batchResult) leave(zone, reason string) {
+	b.Alone = append(b.Alone, zone)
+	if b.Reason == "" {
+		b.Reason = reason
+	}
+}
+
+// ApplyZones brings many zones of this secondary to their newest versions.
+// Doing it twice is harmless, as with ApplyZone.
+func (s *Secondary) ApplyZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
+	var done atomic.Int64
+	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
+	brought, err := s.bringAll(ctx, in.Zones, &done)
+	if err != nil {
+		return ZonesResult{}, fmt.Errorf("apply %d zones on secondary %s: %w", len(in.Zones), s.ID, err)
+	}
+	failure := brought.failure()
+	if failure != nil && activity.GetInfo(ctx).Attempt < batchAttempts {
+		return ZonesResult{}, fmt.Errorf("apply %d zones on secondary %s: %d failed, one of them: %w", len(in.Zones), s.ID, len(brought.failed), failure)
+	}
+	result := ZonesResult{Outcomes: brought.outcomes, Alone: append(brought.failed, brought.ahead...)}
+	slices.Sort(result.Alone)
+	if failure != nil {
+		result.Reason = failure.Error()
+	}
+	return result, nil
+}
+
+// VerifyZonesInput asks whether every target serves the newest versions of
+// Zones.
+type VerifyZonesInput struct {
+	Zones   []string `json:"zones"`
+	Targets []Target `json:"targets"`
+}
+
+// VerifyZones asks every target by DNS, at the address the public uses, for the
+// newest versions of many zones. It only reads.
+func (v *Verifier) VerifyZones(ctx context.Context, in VerifyZonesInput) (ZonesResult, error) {
+	var done atomic.Int64
+	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
+	result := ZonesResult{Outcomes: make(map[string]int)}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(verifyAtOnce)
+	for _, zone := range in.Zones {
+		group.Go(func() error {
+			newest, _, err := v.Versions.Newest(ctx, zone)
+			if errors.Is(err, pdns.ErrNoVersion) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("verify zone %s: %w", zone, err)
+			}
+			wrong := ""
+			for _, target := range in.Targets {
+				served := v.ask(ctx, newest, target)
+				v.Metrics.verified(string(served.State))
+				mu.Lock()
+				result.Outcomes[string(served.State)]++
+				mu.Unlock()
+				// A silent one is lagging; it is reconciled on its return.
+				if served.State != pdns.ServedCurrent && served.State != pdns.ServedSilent {
+					wrong = fmt.Sprintf("zone %s is %s on %s, asked from outside", zone, served.State, target.ID)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if wrong != "" {
+				result.Alone, result.Reason = append(result.Alone, zone), wrong
+			}
+			done.Add(1)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return ZonesResult{}, classify(err)
+	}
+	slices.Sort(result.Alone)
+	return result, nil
+}
+
+// Starter starts syncs.
+type Starter interface {
+	// StartSync returns nil once Temporal has taken the request.
+	StartSync(ctx context.Context, zone string) error
+}
+
+// StartSyncs has zones synced alone. Doing it twice is harmless: a running sync
+// takes a second request as a signal.
+func (d *Directory) StartSyncs(ctx context.Context, in ZonesInput) error {
+	var done atomic.Int64
+	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
+	for _, zone := range in.Zones {
+		if err := d.Starter.StartSync(ctx, zone); err != nil {
+			return fmt.Errorf("start the sync of zone %s: %w", zone, err)
+		}
+		done.Add(1)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package activities_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+func TestABatchIsExportedAppliedAndVerified(t *testing.T) {
+	h := newHosts(t)
+	verifier := &activities.Verifier{DNS: h.secondary.DNS, Versions: h.store}
+	var zones []string
+	for i := range 20 {
+		zone := fmt.Sprintf("z%02d.batch.example.", i)
+		makeZone(t, zone)
+		zones = append(zones, zone)
+	}
+	in := activities.ZonesInput{Zones: append([]string{"unknown.batch.example."}, zones...)}
+	exported, err := run[activities.ZonesResult](h.primary, h.primary.ExportZones, in)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{activities.ExportPublished: 20, activities.ExportUnknown: 1}, exported.Outcomes)
+	require.Equal(t, []string{"unknown.batch.example."}, exported.Alone)
+	require.Equal(t, h.primary.Timing, exported.Timing)
+
+	verify := func() activities.ZonesResult {
+		result, err := run[activities.ZonesResult](verifier, verifier.VerifyZones, activities.VerifyZonesInput{
+			Zones: in.Zones, Targets: []activities.Target{{ID: "secondary-1", DNSAddress: h.secondary.DNSAddress}, {ID: "silent", DNSAddress: "127.0.0.1:1"}},
+		})
+		require.NoError(t, err)
+		return result
+	}
+	require.Equal(t, zones, verify().Alone, "before anything is applied")
+	applied, err := run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, in)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{activities.AppliedNow: 20, activities.AppliedNone: 1}, applied.Outcomes)
+	require.Empty(t, applied.Alone)
+	require.Empty(t, verify().Alone)
+	require.Equal(t, 20, verify().Outcomes[string(pdns.ServedSilent)])
+
+	call(t, http.MethodDelete, "/zones/"+zones[0], nil)
+	exported, err = run[activities.ZonesResult](h.primary, h.primary.ExportZones, in)
+	require.NoError(t, err)
+	require.Equal(t, 19, exported.Outcomes[activities.ExportUnchanged])
+	require.Equal(t, 1, exported.Outcomes[activities.ExportPublished], "the tombstone")
+	applied, err = run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, in)
+	require.NoError(t, err)
+	require.Equal(t, 1, applied.Outcomes[activities.AppliedDelete])
+	require.Equal(t, 19, applied.Outcomes[activities.AppliedCurrent])
+	require.Empty(t, verify().Alone)
+}
+
+func TestABatchIsTriedAgainAsAWhole(t *testing.T) {
+	h := newHosts(t)
+	broken := *h.primary
+	broken.DNSAddress = "127.0.0.1:1"
+	makeZone(t, "retried.batch.example.")
+	_, err := run[activities.ZonesResult](&broken, broken.ExportZones, activities.ZonesInput{Zones: []string{"retried.batch.example."}})
+	require.ErrorContains(t, err, "retried.batch.example.")
+}

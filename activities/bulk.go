@@ -1,0 +1,94 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// bulkAtOnce is how many zones of batches and full compares a secondary brings
+// at the same time, all of them together. Above this PowerDNS on two cores gets
+// no faster, and single changes, which do not count here, wait longer.
+const bulkAtOnce = 6
+
+// bulkSlots bounds what many batches do at once. The zero value is ready.
+type bulkSlots struct {
+	once  sync.Once
+	slots chan struct{}
+}
+
+func (b *bulkSlots) take(ctx context.Context) error {
+	b.once.Do(func() { b.slots = make(chan struct{}, bulkAtOnce) })
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *bulkSlots) free() { <-b.slots }
+
+// brought is what became of many zones.
+type brought struct {
+	mu       sync.Mutex
+	outcomes map[string]int
+	// failed are zones that could not be brought, ahead those whose applied
+	// version is above the newest published one.
+	failed, ahead []string
+	first         error
+}
+
+// bringAll brings each of zones to its newest version and counts done up. The
+// error is that of ctx; what is wrong with single zones is in the result.
+func (s *Secondary) bringAll(ctx context.Context, zones []string, done *atomic.Int64) (*brought, error) {
+	result := &brought{outcomes: make(map[string]int)}
+	var group errgroup.Group
+	for _, zone := range zones {
+		if err := s.bulk.take(ctx); err != nil {
+			break
+		}
+		group.Go(func() error {
+			defer s.bulk.free()
+			started := time.Now()
+			applied, err := s.bringToNewest(ctx, zone)
+			s.Metrics.observed(result.note(zone, applied.Outcome, err), time.Since(started).Seconds())
+			done.Add(1)
+			return nil
+		})
+	}
+	return result, errors.Join(group.Wait(), ctx.Err())
+}
+
+// note returns the outcome under which a zone is counted.
+func (b *brought) note(zone, outcome string, err error) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case isNewerApplied(err):
+		b.ahead = append(b.ahead, zone)
+		outcome = "ahead"
+	case err != nil:
+		b.failed = append(b.failed, zone)
+		outcome = "failed"
+		if b.first == nil {
+			b.first = fmt.Errorf("zone %s: %w", zone, err)
+		}
+	}
+	b.outcomes[outcome]++
+	return outcome
+}
+
+// failure is what was wrong with the first zone that failed, stripped of its
+// type: whether many zones are worth another try does not hang on one of them.
+func (b *brought) failure() error {
+	if b.first == nil {
+		return nil
+	}
+	return errors.New(b.first.Error())
+}

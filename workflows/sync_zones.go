@@ -1,0 +1,233 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// SyncZonesResult says what a batch did.
+type SyncZonesResult struct {
+	Outcome string `json:"outcome"`
+	Phase   string `json:"phase,omitempty"`
+	Zones   int    `json:"zones"`
+	// Exported counts the zones by what their export found.
+	Exported map[string]int `json:"exported,omitempty"`
+	// Secondaries says for each secondary what became of the zones.
+	Secondaries []BatchStatus `json:"secondaries,omitempty"`
+	// Alone lists the zones that were handed to a sync of their own.
+	Alone []string `json:"alone,omitempty"`
+	Error string   `json:"error,omitempty"`
+}
+
+// BatchStatus is what became of a batch on one secondary.
+type BatchStatus struct {
+	ID       string         `json:"id"`
+	State    string         `json:"state"`
+	Outcomes map[string]int `json:"outcomes,omitempty"`
+	Error    string         `json:"error,omitempty"`
+}
+
+// SyncZones brings many zones to every secondary with a few steps in all: a
+// workflow a zone costs a hundred times as much. Every zone that needs more
+// than that is handed to a SyncZone of its own. Beside SyncZone it is harmless:
+// versions only grow, and each zone has its lock on a secondary.
+func SyncZones(ctx workflow.Context, in SyncZonesInput) (SyncZonesResult, error) {
+	zones, err := batchOf(in.Zones)
+	if err != nil {
+		return SyncZonesResult{}, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf(`SyncZones needs {"zones":["example.org.",…]}: %v`, err), activities.ErrTypeBadInput, err)
+	}
+	b := &zoneBatch{primary: in.Primary, zones: zones, result: SyncZonesResult{Zones: len(zones)}}
+	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (SyncZonesResult, error) { return b.result, nil }); err != nil {
+		return SyncZonesResult{}, err
+	}
+	return b.run(ctx)
+}
+
+// batchOf checks and sorts the names; each is there once.
+func batchOf(names []string) ([]string, error) {
+	if len(names) == 0 || len(names) > MaxBatch {
+		return nil, fmt.Errorf("%d zones; 1 to %d are possible", len(names), MaxBatch)
+	}
+	zones := make([]string, 0, len(names))
+	for _, name := range names {
+		zone, err := pdns.CanonicalZone(name)
+		if err != nil {
+			return nil, err
+		}
+		zones = append(zones, zone)
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones), nil
+}
+
+// zoneBatch is the state of one run.
+type zoneBatch struct {
+	primary string
+	zones   []string
+	targets []activities.Target
+	timing  activities.Timing
+	result  SyncZonesResult
+}
+
+func (b *zoneBatch) run(ctx workflow.Context) (SyncZonesResult, error) {
+	started := workflow.Now(ctx)
+	b.phase(ctx, "exporting")
+	if err := b.export(ctx); err != nil {
+		return b.result, err
+	}
+	b.phase(ctx, "applying")
+	b.apply(ctx)
+	if err := b.handOver(ctx); err != nil {
+		return b.result, err
+	}
+	b.phase(ctx, "waiting for the check from outside")
+	if wait := started.Add(b.timing.EventCheckWait).Sub(workflow.Now(ctx)); wait > 0 {
+		if err := workflow.Sleep(ctx, wait); err != nil {
+			return b.result, err
+		}
+	}
+	b.phase(ctx, "asking the secondaries")
+	if err := b.verify(ctx); err != nil {
+		return b.result, err
+	}
+	b.judge()
+	b.phase(ctx, "")
+	return b.result, workflow.UpsertTypedSearchAttributes(ctx, outcomeAttribute.ValueSet(b.result.Outcome))
+}
+
+// export publishes the zones on the primary that took the changes, or on any.
+func (b *zoneBatch) export(ctx workflow.Context) error {
+	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
+	summary := fmt.Sprintf("export %d zones", len(b.zones))
+	in := activities.ZonesInput{Zones: b.zones}
+	var exported activities.ZonesResult
+	var err error
+	if b.primary != "" {
+		err = workflow.ExecuteActivity(batching(ctx, PrimaryHostQueue(b.primary), len(b.zones), summary), primary.ExportZones, in).Get(ctx, &exported)
+	}
+	if b.primary == "" || err != nil {
+		err = workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.zones), summary), primary.ExportZones, in).Get(ctx, &exported)
+	}
+	if err != nil {
+		return err
+	}
+	b.result.Exported, b.timing = exported.Outcomes, exported.Timing
+	b.leave(exported)
+	var discovered activities.DiscoverSecondariesResult
+	if err = found.Get(ctx, &discovered); err != nil {
+		err = workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
+			activities.DiscoverSecondariesInput{}).Get(ctx, &discovered)
+	}
+	b.targets = discovered.Targets
+	return err
+}
+
+// apply has every secondary bring the zones, all at once. One that is absent is
+// lagging and reconciled on its return.
+func (b *zoneBatch) apply(ctx workflow.Context) {
+	applies := make([]workflow.Future, len(b.targets))
+	for i, target := range b.targets {
+		applies[i] = workflow.ExecuteActivity(
+			batching(ctx, SecondaryHostQueue(target.ID), len(b.zones), fmt.Sprintf("apply %d zones on %s", len(b.zones), target.ID)),
+			secondary.ApplyZones, activities.ZonesInput{Zones: b.zones})
+	}
+	for i, target := range b.targets {
+		status := BatchStatus{ID: target.ID, State: StateInSync}
+		var applied activities.ZonesResult
+		switch err := applies[i].Get(ctx, &applied); {
+		case err != nil:
+			status.State, status.Error = StateLagging, failureText(err)
+		default:
+			status.Outcomes = applied.Outcomes
+			b.leave(applied)
+			if len(applied.Alone) > 0 || applied.Outcomes[activities.AppliedForeign] > 0 {
+				status.State, status.Error = StateLagging, applied.Reason
+			}
+		}
+		b.result.Secondaries = append(b.result.Secondaries, status)
+	}
+}
+
+// verify asks from outside and hands what is wrong to syncs of their own.
+func (b *zoneBatch) verify(ctx workflow.Context) error {
+	if len(b.targets) == 0 {
+		return nil
+	}
+	before := len(b.result.Alone)
+	var served activities.ZonesResult
+	err := workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.zones), "ask the secondaries"), verifier.VerifyZones,
+		activities.VerifyZonesInput{Zones: b.zones, Targets: b.targets}).Get(ctx, &served)
+	if err != nil {
+		return err
+	}
+	b.leave(served)
+	if len(b.result.Alone) > before {
+		return b.handOver(ctx)
+	}
+	return nil
+}
+
+// leave notes zones that need a sync of their own.
+func (b *zoneBatch) leave(result activities.ZonesResult) {
+	b.result.Alone = append(b.result.Alone, result.Alone...)
+	slices.Sort(b.result.Alone)
+	b.result.Alone = slices.Compact(b.result.Alone)
+	if result.Reason != "" {
+		b.result.Error = result.Reason
+	}
+}
+
+// handOver starts the syncs of the zones that need one.
+func (b *zoneBatch) handOver(ctx workflow.Context) error {
+	if len(b.result.Alone) == 0 {
+		return nil
+	}
+	return workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.result.Alone), "start syncs of their own"), directory.StartSyncs,
+		activities.ZonesInput{Zones: b.result.Alone}).Get(ctx, nil)
+}
+
+func (b *zoneBatch) judge() {
+	b.result.Outcome = OutcomeInSync
+	if len(b.targets) == 0 {
+		b.result.Outcome = OutcomeFailed
+		b.result.Error = noTargets
+		return
+	}
+	for _, status := range b.result.Secondaries {
+		if status.State != StateInSync {
+			b.result.Outcome = OutcomePartial
+		}
+	}
+	if len(b.result.Alone) > 0 {
+		b.result.Outcome = OutcomePartial
+	}
+}
+
+func (b *zoneBatch) phase(ctx workflow.Context, phase string) {
+	b.result.Phase = phase
+	workflow.SetCurrentDetails(ctx, b.result.Markdown())
+}
+
+// Markdown renders the result for the web UI.
+func (r SyncZonesResult) Markdown() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "**%d zones** %s %s", r.Zones, r.Outcome, r.Phase)
+	if len(r.Alone) > 0 {
+		fmt.Fprintf(&text, "\n\n%d zones are synced on their own", len(r.Alone))
+	}
+	if r.Error != "" {
+		fmt.Fprintf(&text, "\n\n%s", r.Error)
+	}
+	for _, s := range r.Secondaries {
+		fmt.Fprintf(&text, "\n\n%s: %s %v %s", s.ID, s.State, s.Outcomes, s.Error)
+	}
+	return text.String()
+}
