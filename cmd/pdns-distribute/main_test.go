@@ -35,6 +35,8 @@ func TestExitCodes(t *testing.T) {
 		"unknown flag":     {[]string{"primary", "--frob"}, 2, []string{"unknown flag: --frob", "pdns-distribute primary --help"}},
 		"too many words":   {[]string{"check-config", "x"}, 2, []string{"pdns-distribute check-config --help"}},
 		"resync nothing":   {[]string{"resync"}, 2, []string{"name zones, or give --all"}},
+		"no zone name":     {[]string{"resync", "example.org", "a..b"}, 2, []string{`zone name "a..b": has an empty label`, "pdns-distribute resync --help"}},
+		"status, no name":  {[]string{"status", "a..b"}, 2, []string{`zone name "a..b": has an empty label`}},
 		"unknown role":     {[]string{"check-config", "--role", "boss"}, 2, []string{`--role: is "boss", expected primary, secondary or client`}},
 		"set without =":    {[]string{"check-config", "--set", "log.level"}, 2, []string{`--set: is "log.level", expected section.key=value`}},
 		"no file":          {[]string{"primary", "--config", "/no/such/file"}, 2, []string{"/no/such/file: cannot read"}},

@@ -31,11 +31,11 @@ func resyncCommand() *cobra.Command {
 			"With --all every zone that was ever published and, on a primary, every zone that its PowerDNS holds.\n" +
 			"With --all --secondary ID that secondary is compared in full, and only what differs is synced.\n" +
 			"Exit code 1 when a zone is not in sync afterwards.",
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
 				return errors.New("name zones, or give --all")
 			}
-			return nil
+			return zoneNames(cmd, args)
 		},
 		RunE: withClient(func(ctx context.Context, c *connections, out io.Writer, args []string) error {
 			if all && secondary != "" {
@@ -47,6 +47,16 @@ func resyncCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&all, "all", false, "all zones")
 	cmd.Flags().StringVar(&secondary, "secondary", "", "look at this secondary only")
 	return cmd
+}
+
+// zoneNames refuses words that are no zone names.
+func zoneNames(_ *cobra.Command, args []string) error {
+	for _, name := range args {
+		if _, err := pdns.CanonicalZone(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func resyncZones(ctx context.Context, c *connections, out io.Writer, names []string, secondary string) error {

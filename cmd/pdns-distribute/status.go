@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -27,7 +28,7 @@ func statusCommand() *cobra.Command {
 		Short: "Show what every secondary serves: reachable, serial, in sync or not, since when",
 		Long: "Ask every secondary of the roster by DNS and compare with the newest published versions.\n" +
 			"Without ZONE all zones are asked for and counted. Exit code 1 when something is not in sync.",
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MatchAll(cobra.MaximumNArgs(1), zoneNames),
 		RunE: withClient(func(ctx context.Context, c *connections, out io.Writer, args []string) error {
 			secondaries, err := c.roster.List(ctx)
 			if err != nil {
@@ -78,6 +79,12 @@ func (s status) zone(ctx context.Context, name string) error {
 	for _, secondary := range s.secondaries {
 		state, serial, note := s.ask(ctx, newest, secondary)
 		known, synced := applied[secondary.ID]
+		if synced && known.State == workflows.StateLagging {
+			// It may have caught up by a full compare, which the zone's sync does not hear of.
+			if at := s.reconciledAt(ctx, secondary.ID, newest.Time); !at.IsZero() {
+				known.State, known.AppliedAt = workflows.StateInSync, at
+			}
+		}
 		since := newest.Time
 		switch {
 		case state != pdns.ServedCurrent:
@@ -116,6 +123,26 @@ func (s status) lastSync(ctx context.Context, zone string) map[string]workflows.
 		known[secondary.ID] = secondary
 	}
 	return known
+}
+
+// reconciledAt returns when the last full compare of a secondary ended, the zero
+// time where that began before after or did not bring every zone.
+func (s status) reconciledAt(ctx context.Context, id string, after time.Time) time.Time {
+	workflow := workflows.ReconcileSecondaryID(id)
+	last, err := s.temporal.DescribeWorkflowExecution(ctx, workflow, "")
+	if err != nil {
+		return time.Time{}
+	}
+	info := last.GetWorkflowExecutionInfo()
+	if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED || info.GetStartTime().AsTime().Before(after) {
+		return time.Time{}
+	}
+	var result workflows.ReconcileSecondaryResult
+	err = s.temporal.GetWorkflow(ctx, workflow, info.GetExecution().GetRunId()).Get(ctx, &result)
+	if err != nil || result.Outcome == workflows.OutcomeFailed || result.Found.Ahead > 0 {
+		return time.Time{}
+	}
+	return info.GetCloseTime().AsTime()
 }
 
 // ask asks one secondary what it serves.
