@@ -139,7 +139,7 @@ func replaceFile(path, kind string, der []byte, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails once it is renamed
+	defer func() { _ = os.Remove(f.Name()) }() // fails once it is renamed
 	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
 	if err == nil {
 		err = f.Chmod(mode)

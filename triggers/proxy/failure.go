@@ -19,7 +19,7 @@ func (p *Proxy) noOutbox(w http.ResponseWriter, r *http.Request, x *exchange, er
 
 // failed answers for PowerDNS when it gave no answer.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r)
+	x := exchangeOf(r.Context())
 	body := x.body.end()
 	if body.kept != nil {
 		p.noOutbox(w, r, x, body.kept)

@@ -35,7 +35,7 @@ var testSubjects = Subjects{Add: "zone.add", Modified: "zone.modified", Delete: 
 // published is one event as NATS got it.
 type published struct {
 	pdns.Event
-	subject, msgID string
+	subject string
 }
 
 // fakeNATS is a publisher whose faults a test chooses.

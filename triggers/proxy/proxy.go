@@ -122,8 +122,10 @@ func (x *exchange) complete(f fate) bool { return f.passed && !x.cut.Load() }
 
 type exchangeKey struct{}
 
-func exchangeOf(r *http.Request) *exchange {
-	return r.Context().Value(exchangeKey{}).(*exchange)
+// exchangeOf is the exchange of a request that ServeHTTP forwards, else nil.
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
 }
 
 // ServeHTTP forwards a request and returns when the answer is passed on.
@@ -166,11 +168,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // beginNamed writes the intent of a request that names its zone in its body. A
 // name that is none is PowerDNS's to refuse.
 func (p *Proxy) beginNamed(x *exchange, name string) (err error) {
-	zone, bad := zoneFromName(name)
-	if bad != nil {
-		return nil
+	if zone, bad := zoneFromName(name); bad == nil {
+		x.change, err = p.relay.begin(zone, x.class.kind, x.class.later)
 	}
-	x.change, err = p.relay.begin(zone, x.class.kind, x.class.later)
 	return err
 }
 
@@ -213,7 +213,7 @@ func rawPath(r *http.Request) string {
 // answered settles the change as soon as PowerDNS's status is known; the event
 // goes out while the client reads.
 func (p *Proxy) answered(res *http.Response) error {
-	x := exchangeOf(res.Request)
+	x := exchangeOf(res.Request.Context())
 	p.powerdns.OK()
 	p.count(res.Request, x, res.StatusCode)
 	changed := x.complete(x.body.soFar()) && x.class.changedBy(res.StatusCode)

@@ -20,8 +20,7 @@ func transport() http.RoundTripper {
 			if err != nil {
 				return nil, err
 			}
-			x, _ := ctx.Value(exchangeKey{}).(*exchange)
-			return &patientConn{Conn: conn, exchange: x}, nil
+			return &patientConn{Conn: conn, exchange: exchangeOf(ctx)}, nil
 		},
 		DisableKeepAlives:  true,
 		DisableCompression: true, // or the answer would not be what the client asked for
