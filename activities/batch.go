@@ -81,6 +81,7 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 type batchResult struct {
 	mu sync.Mutex
 	ZonesResult
+	// failed counts the failures that are worth another try of the batch.
 	failed int
 }
 
@@ -89,7 +90,9 @@ func (b *batchResult) note(zone string, result ExportZoneResult, err error) {
 	defer b.mu.Unlock()
 	switch {
 	case err != nil:
-		b.failed++
+		if !hopeless(err) {
+			b.failed++
+		}
 		b.Outcomes["failed"]++
 		b.leave(zone, fmt.Sprintf("zone %s: %v", zone, err))
 	case result.Outcome == ExportGone || result.Outcome == ExportBehind || result.Outcome == ExportUnknown:
@@ -120,8 +123,9 @@ func (s *Secondary) ApplyZones(ctx context.Context, in ZonesInput) (ZonesResult,
 	if failure != nil && activity.GetInfo(ctx).Attempt < batchAttempts {
 		return ZonesResult{}, fmt.Errorf("apply %d zones on secondary %s: %d failed, one of them: %w", len(in.Zones), s.ID, len(brought.failed), failure)
 	}
-	result := ZonesResult{Outcomes: brought.outcomes, Alone: append(brought.failed, brought.ahead...)}
+	result := ZonesResult{Outcomes: brought.outcomes, Alone: slices.Concat(brought.failed, brought.hopeless, brought.ahead)}
 	slices.Sort(result.Alone)
+	result.Reason = brought.reason()
 	if failure != nil {
 		result.Reason = failure.Error()
 	}

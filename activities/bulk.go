@@ -38,10 +38,11 @@ func (b *bulkSlots) free() { <-b.slots }
 type brought struct {
 	mu       sync.Mutex
 	outcomes map[string]int
-	// failed are zones that could not be brought, ahead those whose applied
-	// version is above the newest published one.
-	failed, ahead []string
-	first         error
+	// failed are zones that could not be brought, hopeless those that never
+	// can, ahead those whose applied version is above the newest published one.
+	failed, hopeless, ahead []string
+	// first is what was wrong with the first of failed, why with that of hopeless.
+	first, why error
 }
 
 // bringAll brings each of zones to its newest version and counts done up. The
@@ -73,6 +74,12 @@ func (b *brought) note(zone, outcome string, err error) string {
 	case isNewerApplied(err):
 		b.ahead = append(b.ahead, zone)
 		outcome = "ahead"
+	case hopeless(err):
+		b.hopeless = append(b.hopeless, zone)
+		outcome = "failed"
+		if b.why == nil {
+			b.why = fmt.Errorf("zone %s: %w", zone, err)
+		}
 	case err != nil:
 		b.failed = append(b.failed, zone)
 		outcome = "failed"
@@ -91,4 +98,12 @@ func (b *brought) failure() error {
 		return nil
 	}
 	return errors.New(b.first.Error())
+}
+
+// reason is what was wrong with the first hopeless zone, empty when there is none.
+func (b *brought) reason() string {
+	if b.why == nil {
+		return ""
+	}
+	return b.why.Error()
 }

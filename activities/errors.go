@@ -20,6 +20,10 @@ const (
 	// ErrTypeRefused says that PowerDNS refuses to hand out the zone;
 	// trying again helps only after an operator mended something.
 	ErrTypeRefused = "TransferRefused"
+	// ErrTypeCannotHold says that a secondary's PowerDNS refuses to make the
+	// zone, as its API (4.7 to 5.0) does where the name has octets other than
+	// letters, digits, '-', '_', '/' and '.'.
+	ErrTypeCannotHold = "CannotHold"
 	// ErrTypeBadInput says that the input can never work.
 	ErrTypeBadInput = "BadInput"
 )
@@ -34,10 +38,23 @@ func classify(err error) error {
 	if errors.As(err, &app) {
 		return err
 	}
-	if errors.Is(err, transfer.ErrRefused) {
+	switch {
+	case errors.Is(err, transfer.ErrRefused):
 		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeRefused, err)
+	case errors.Is(err, errCannotHold):
+		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeCannotHold, err)
 	}
 	return err
+}
+
+// errCannotHold marks that PowerDNS refuses to make a zone.
+var errCannotHold = errors.New("this PowerDNS cannot hold a zone of that name")
+
+// hopeless says that time alone does not help. Where many zones go together,
+// such a one must not have the others tried again and again.
+func hopeless(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(classify(err), &app) && app.NonRetryable()
 }
 
 // badInput is an error that no retry mends.

@@ -32,6 +32,11 @@ type ReconcileZonesResult struct {
 	// published one: they wait for a fresh export.
 	Ahead      int      `json:"ahead"`
 	AheadZones []string `json:"ahead_zones,omitempty"`
+	// Failed counts zones that this secondary can never hold as things are;
+	// Reason is what was wrong with the first of them.
+	Failed      int      `json:"failed,omitempty"`
+	FailedZones []string `json:"failed_zones,omitempty"`
+	Reason      string   `json:"reason,omitempty"`
 }
 
 // ReconcileProgress is the heartbeat of a reconcile.
@@ -64,10 +69,11 @@ func (s *Secondary) ReconcileZones(ctx context.Context, _ ReconcileZonesInput) (
 		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d of %d zones failed, the first: %w", s.ID, len(brought.failed), len(todo), err)
 	}
 	return ReconcileZonesResult{
-		Zones: zones, Current: plan.Current, Applied: len(plan.Apply) - len(brought.ahead), Deleted: len(plan.Delete),
+		Zones: zones, Current: plan.Current, Applied: len(plan.Apply) - len(brought.ahead) - len(brought.hopeless), Deleted: len(plan.Delete),
 		Foreign: len(plan.Foreign), ForeignZones: first(plan.Foreign), Blocked: plan.Blocked,
 		Unknown: len(plan.Unknown), UnknownZones: first(plan.Unknown),
 		Ahead: len(brought.ahead), AheadZones: first(brought.ahead),
+		Failed: len(brought.hopeless), FailedZones: first(brought.hopeless), Reason: brought.reason(),
 	}, nil
 }
 

@@ -177,6 +177,9 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool) (stri
 	}
 	if missing {
 		err := s.PowerDNS.CreateSecondaryZone(ctx, v.Zone, s.Master, pdns.Account)
+		if errors.Is(err, api.ErrRejected) {
+			err = fmt.Errorf("%w: %w", errCannotHold, err)
+		}
 		if err != nil {
 			return "", fmt.Errorf("create the zone: %w", err)
 		}

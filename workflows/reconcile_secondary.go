@@ -85,16 +85,16 @@ func (r *secondaryReconcile) round(ctx workflow.Context) {
 	switch {
 	case err != nil:
 		r.result.Outcome, r.result.Error = OutcomeFailed, failureText(err)
-	case found.Blocked+found.Unknown+found.Ahead > 0:
-		r.result.Outcome = OutcomePartial
+	case found.Blocked+found.Unknown+found.Ahead+found.Failed > 0:
+		r.result.Outcome, r.result.Error = OutcomePartial, found.Reason
 	}
 	workflow.SetCurrentDetails(ctx, r.result.Markdown())
 }
 
 // Markdown renders the result for the web UI.
 func (r ReconcileSecondaryResult) Markdown() string {
-	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d foreign (%d in the way), %d unknown, %d ahead",
-		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Foreign, r.Found.Blocked, r.Found.Unknown, r.Found.Ahead)
+	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d foreign (%d in the way), %d unknown, %d ahead, %d refused",
+		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Foreign, r.Found.Blocked, r.Found.Unknown, r.Found.Ahead, r.Found.Failed)
 	if r.Error != "" {
 		text += "\n\n" + r.Error
 	}

@@ -66,6 +66,16 @@ func TestReconcileSecondaryWithOwnZonesIsInSync(t *testing.T) {
 	require.Equal(t, []string{"x."}, result.Found.ForeignZones)
 }
 
+func TestReconcileSecondaryNamesZonesThatItCannotHold(t *testing.T) {
+	env := newReconcileTest(t)
+	env.OnActivity(secondary.ReconcileZones, mock.Anything, mock.Anything).
+		Return(activities.ReconcileZonesResult{Zones: 2, Current: 1, Failed: 1, FailedZones: []string{"x."}, Reason: "zone x.: refused"}, nil)
+	env.ExecuteWorkflow(ReconcileSecondary, ReconcileSecondaryInput{Secondary: "a"})
+	result := reconcileResult(t, env)
+	require.Equal(t, OutcomePartial, result.Outcome)
+	require.Equal(t, "zone x.: refused", result.Error)
+}
+
 func TestReconcileSecondaryOfAnAbsentHostSaysSo(t *testing.T) {
 	env := newReconcileTest(t)
 	env.OnActivity(secondary.ReconcileZones, mock.Anything, mock.Anything).

@@ -140,7 +140,7 @@ func TestEscapedZoneName(t *testing.T) {
 		}
 		var refused *api.Error
 		err = client.CreateSecondaryZone(t.Context(), `a\ b.example.`, master, account)
-		if !errors.As(err, &refused) || refused.Status != http.StatusUnprocessableEntity {
+		if !errors.As(err, &refused) || refused.Status != http.StatusUnprocessableEntity || !errors.Is(err, api.ErrRejected) {
 			t.Errorf("create a zone with a blank in its name: %v", err)
 		}
 	})

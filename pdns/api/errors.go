@@ -16,6 +16,9 @@ var (
 	ErrConflict = errors.New("zone exists already")
 	// ErrUnauthorized means that PowerDNS does not take the API key.
 	ErrUnauthorized = errors.New("API key refused")
+	// ErrRejected means that PowerDNS will not do this however often it is asked,
+	// such as make a zone whose name has an octet that its API does not take.
+	ErrRejected = errors.New("request refused")
 )
 
 // Error is an answer of PowerDNS that is no success. It never holds the key.
@@ -42,7 +45,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("PowerDNS API: %s: %d %s%s", subject, e.Status, e.Message, advice)
 }
 
-// Is makes errors.Is work with ErrNotFound, ErrConflict and ErrUnauthorized.
+// Is makes errors.Is work with ErrNotFound, ErrConflict, ErrUnauthorized and
+// ErrRejected.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
@@ -53,6 +57,8 @@ func (e *Error) Is(target error) bool {
 		return e.Status == http.StatusConflict
 	case ErrUnauthorized:
 		return e.Status == http.StatusUnauthorized
+	case ErrRejected:
+		return e.Status == http.StatusUnprocessableEntity && !e.Is(ErrNotFound)
 	}
 	return false
 }
