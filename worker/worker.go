@@ -23,6 +23,15 @@ const exportsAtOnce = 16
 // its queue.
 const appliesAtOnce = 16
 
+// pollers lets the number of open polls follow the load. With the SDK's fixed
+// two, a busy or distant Temporal server that takes 100 ms to hand out a task
+// hands out no more than 20 a second.
+func pollers() worker.PollerBehavior {
+	return worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
+		InitialNumberOfPollers: 2, MinimumNumberOfPollers: 2, MaximumNumberOfPollers: 16,
+	})
+}
+
 // Primary is what a primary's workers serve.
 type Primary struct {
 	Client    client.Client
@@ -40,6 +49,7 @@ func (p Primary) Workflows() *Gated {
 		w := worker.New(p.Client, workflows.WorkflowQueue, worker.Options{
 			LocalActivityWorkerOnly:                 true,
 			MaxConcurrentLocalActivityExecutionSize: exportsAtOnce,
+			WorkflowTaskPollerBehavior:              pollers(),
 		})
 		RegisterWorkflows(w)
 		w.RegisterActivity(p.Activity)
@@ -58,6 +68,7 @@ func (p Primary) Exports() *Gated {
 			w := worker.New(p.Client, queue, worker.Options{
 				DisableWorkflowWorker:              true,
 				MaxConcurrentActivityExecutionSize: exportsAtOnce,
+				ActivityTaskPollerBehavior:         pollers(),
 			})
 			w.RegisterActivity(p.Activity)
 			w.RegisterActivity(p.Directory)
@@ -74,6 +85,7 @@ func Secondary(c client.Client, activity *activities.Secondary, logger *slog.Log
 		w := worker.New(c, workflows.SecondaryHostQueue(activity.ID), worker.Options{
 			DisableWorkflowWorker:              true,
 			MaxConcurrentActivityExecutionSize: appliesAtOnce,
+			ActivityTaskPollerBehavior:         pollers(),
 		})
 		w.RegisterActivity(activity)
 		return []worker.Worker{w}

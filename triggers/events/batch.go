@@ -12,7 +12,7 @@ import (
 )
 
 // batchWait is how long the first event of a batch waits for others.
-const batchWait = 150 * time.Millisecond
+const batchWait = 300 * time.Millisecond
 
 // batches gathers events that come faster than syncs of their own can be
 // started, one batch for each primary that took the changes.

@@ -11,7 +11,7 @@ const (
 	// alonePerSecond zones a second, and aloneBurst at once, get a sync of their
 	// own; what comes faster, as an import does, goes in batches. A sync of its
 	// own costs Temporal about 40 ms of CPU, its share in a batch well under one.
-	alonePerSecond = 10
+	alonePerSecond = 4
 	aloneBurst     = 20
 	// remembered is how long a zone's sync surely still runs after its last
 	// event (it waits to check from outside, by default 20 s): another event is
