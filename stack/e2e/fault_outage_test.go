@@ -67,12 +67,9 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-	for name, test := range map[string]func(*testing.T, *site){
-		"killed again and again":  testKilledAgainAndAgain,
-		"only nameservers left":   testOnlyNameserversLeft,
-		"state lost":              testStateLost,
-		"changes during the wait": testChangesDuringTheWait,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, s.on(t)) })
-	}
+	t.Run("killed again and again", func(t *testing.T) { testKilledAgainAndAgain(t, s.on(t)) })
+	t.Run("only nameservers left", func(t *testing.T) { testOnlyNameserversLeft(t, s.on(t)) })
+	t.Run("state lost", func(t *testing.T) { testStateLost(t, s.on(t)) })
+	t.Run("changes during the wait", func(t *testing.T) { testChangesDuringTheWait(t, s.on(t)) })
+	t.Run("secrets stay hidden", func(t *testing.T) { testSecretsStayHidden(t, s.on(t)) }) // last: by now much was logged
 }
