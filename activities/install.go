@@ -35,7 +35,8 @@ const (
 )
 
 // install hands v to the local PowerDNS by AXFR and returns once it is served.
-func (s *Secondary) install(ctx context.Context, v pdns.Version) error {
+// signed says that the zone was or will be.
+func (s *Secondary) install(ctx context.Context, v pdns.Version, signed bool) error {
 	served := s.serves
 	if before, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone); err == nil && before.Served(v.Zone) && before.Serial == v.Serial {
 		// The serial cannot tell old from new, so the whole content does.
@@ -53,9 +54,21 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version) error {
 	if err := s.awaitServed(ctx, v, served); err != nil {
 		return err
 	}
-	// Its caches may still hold answers from the version before: PowerDNS
-	// purges them while queries fill them again.
-	if err := s.PowerDNS.FlushCache(ctx, v.Zone); err != nil {
+	return s.dropCaches(ctx, v.Zone, signed)
+}
+
+// dropCaches has PowerDNS forget what it knows from the version before: it
+// purges its caches before or while queries fill them again from the old state.
+// The signing first, since cached answers are made with it.
+func (s *Secondary) dropCaches(ctx context.Context, zone string, signed bool) error {
+	if signed {
+		err := transfer.ForgetSigning(ctx, s.DNSAddress, zone)
+		// Where PowerDNS allows no AXFR, its cache runs out within a minute.
+		if err != nil && !errors.Is(err, transfer.ErrRefused) {
+			return fmt.Errorf("drop what PowerDNS has cached of its signing: %w", err)
+		}
+	}
+	if err := s.PowerDNS.FlushCache(ctx, zone); err != nil {
 		return fmt.Errorf("flush the cache: %w", err)
 	}
 	return nil

@@ -184,7 +184,8 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool) (stri
 			return "", fmt.Errorf("create the zone: %w", err)
 		}
 	}
-	return AppliedNow, s.install(ctx, v)
+	// 4.7 says DNSSEC, not presigned, of a zone whose signatures came with it.
+	return AppliedNow, s.install(ctx, v, v.Signed || held.DNSSEC || held.Presigned)
 }
 
 // serves asks the local PowerDNS by DNS whether it serves v, by serial. The

@@ -59,6 +59,23 @@ func DigestOf(ctx context.Context, server, zone string) (Summary, error) {
 	return sum, nil
 }
 
+// errEnough ends a transfer whose first record was all that was wanted.
+var errEnough = errors.New("enough")
+
+// ForgetSigning has the PowerDNS at server drop what it has cached of a zone's
+// signing: PRESIGNED, NSEC3PARAM and other metadata, kept for
+// domain-metadata-cache-ttl (60 s) and refilled from the old state by queries
+// that come while a transfer stores the new one. Nothing in its API does it (4.7.3, each
+// call tried), but an AXFR does as it begins (tcpreceiver.cc), so one is asked
+// for and given up after its first record. [ErrRefused] where AXFR is not allowed.
+func ForgetSigning(ctx context.Context, server, zone string) error {
+	_, err := pull(ctx, server, zone, func([]byte) error { return errEnough })
+	if err == nil || errors.Is(err, errEnough) {
+		return nil
+	}
+	return fmt.Errorf("begin a transfer of zone %s from %s: %w", zone, server, err)
+}
+
 // pull runs one AXFR (RFC 5936) and hands each record to keep.
 func pull(ctx context.Context, server, zone string, keep func(wire []byte) error) (Summary, error) {
 	zoneWire, err := pdns.WireName(zone)
