@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -162,6 +166,57 @@ func TestSigningComesAndGoes(t *testing.T) {
 		})
 		for _, n := range secondaries {
 			holdsNoKey(t, n, zone)
+		}
+	}
+}
+
+// A zone is signed, changes its kind of denial and is unsigned while clients ask for it all the time: PowerDNS caches
+// answers, and for 60 s what it knows of a zone's signing, and refills these caches from the old state while it stores the
+// new one. Once the sync says in sync, the answers are right all the same.
+func TestSigningUnderQueries(t *testing.T) {
+	t.Parallel()
+	const zone = "busy.signed.example."
+	primary.create(t, zone, 1, signable(zone)...)
+	waitServed(t, zone, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for _, n := range secondaries {
+		clients.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				q := questions[i%len(questions)]
+				_, _ = n.ask(ctx, strings.TrimPrefix(q.name+"."+zone, "."), q.qtype, true) // only load
+			}
+		})
+	}
+	defer clients.Wait()
+	defer stop()
+	for i := range 12 {
+		serial := uint32(i + 2)
+		param := []string{"", "1 0 0 -"}[i%2]
+		primary.patch(t, zone, soa(zone, serial))
+		if i%3 == 2 {
+			primary.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": false})
+		} else {
+			sign(t, zone, param, false)
+		}
+		direct.call(t, http.MethodPut, "/cache/flush?domain="+zone, nil)
+		waitSame(t, zone)
+		waitStatus(t, zone, func(s syncStatus) error {
+			return wants(s.Serial == serial && inSync(s) == nil && s.Phase != "exporting", "want serial %d in sync", serial)
+		})
+		wrong := 0
+		var first error
+		began := time.Now()
+		until(t, soon, func() error {
+			err := sameAnswers(t, zone)
+			if err != nil {
+				wrong++
+				first = errors.Join(first, err)
+			}
+			return err
+		})
+		if wrong > 0 {
+			t.Errorf("change %d: answers were wrong for %s after it was in sync: %v", i, time.Since(began).Round(time.Millisecond), first)
 		}
 	}
 }
