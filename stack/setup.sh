@@ -88,6 +88,10 @@ go_build() {
   wait "$build" || { grep -v '^[a-z0-9./_-]*$' "$log" | tail -n 30 >&2; fail "go build failed (above: the end of its output)"; }
 }
 
+# prefetch DIR PACKAGE downloads what a later build needs while an earlier one compiles. Only a head start: the build
+# itself downloads what is missing and tells of errors.
+prefetch() { (cd "$root/$1" && go list -deps "$2" >/dev/null 2>&1) & }
+
 # tools MODULE-DIR NAME=PACKAGE… builds what the cache does not hold for exactly these go.mod, go.sum and Go version,
 # and links it into bin/tools. Each program appears in the cache whole or not at all.
 tools() {
@@ -112,7 +116,7 @@ tools() {
 
 log=$(mktemp) work=
 work=$(mktemp -d)
-trap 'rm -rf "$log" "$work"' EXIT
+trap 'rm -rf "$log" "$work"; kill $(jobs -p) 2>/dev/null || true' EXIT
 mkdir -p "$bin"
 
 command -v go >/dev/null || fail "go is not on the PATH; install Go (https://go.dev/dl) and start this again"
@@ -121,6 +125,8 @@ case $purpose in
   demo | test)
     servers=(consul=github.com/hashicorp/consul temporal=github.com/temporalio/cli/cmd/temporal)
     [ "$purpose" = demo ] || servers+=(docker-compose=github.com/docker/compose/v2/cmd)
+    prefetch stack/tctl github.com/temporalio/tctl/cmd/tctl
+    prefetch . ./cmd/pdns-distribute
     tools stack "${servers[@]}"
     tools stack/tctl tctl=github.com/temporalio/tctl/cmd/tctl
     say "building bin/stack and bin/pdns-distribute"

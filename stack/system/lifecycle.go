@@ -41,7 +41,10 @@ func (s *System) Processes() ([]Process, error) {
 	}
 	list := make([]Process, 0, len(components))
 	for _, c := range components {
-		p := Process{Name: c.name, State: "stopped", Address: loopback(st.Ports[c.port]), Log: s.LogPath(c.name)}
+		p := Process{Name: c.name, State: "stopped", Address: "-", Log: s.LogPath(c.name)}
+		if number, ok := st.Ports[c.port]; ok { // Down gives claimed ports back
+			p.Address = loopback(number)
+		}
 		switch rec, known := st.Processes[c.name]; {
 		case rec.alive():
 			p.PID, p.State = rec.PID, "running"
@@ -105,10 +108,14 @@ func (s *System) notRunning(ctx context.Context, chosen []component) ([]componen
 	var missing []component
 	var needed []port
 	for _, c := range chosen {
-		if !st.Processes[c.name].alive() {
-			missing = append(missing, c)
-			needed = append(needed, portsOf(c.name)...)
+		if st.Processes[c.name].alive() {
+			continue
 		}
+		if _, err := c.command(s); err != nil { // tells now, not after the others have started, that a program is missing
+			return nil, fmt.Errorf("start %s: %w", c.name, err)
+		}
+		missing = append(missing, c)
+		needed = append(needed, portsOf(c.name)...)
 	}
 	var found error
 	grace, cancel := context.WithTimeout(ctx, portGrace)
