@@ -29,6 +29,9 @@ const (
 	// flushAfter is how long a served zone may show the old serial before
 	// its cache is flushed.
 	flushAfter = 25 * time.Millisecond
+	// flushLaterAfter is longer than PowerDNS takes to answer a question that
+	// it began to answer from the old content.
+	flushLaterAfter = time.Second
 	// probeEvery and probeEveryMax pace the questions for the new serial.
 	probeEvery    = 500 * time.Microsecond
 	probeEveryMax = 50 * time.Millisecond
@@ -38,7 +41,9 @@ const (
 // signed says that the zone was or will be.
 func (s *Secondary) install(ctx context.Context, v pdns.Version, signed bool) error {
 	served := s.serves
-	if before, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone); err == nil && before.Served(v.Zone) && before.Serial == v.Serial {
+	before, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone)
+	wasServed := err == nil && before.Served(v.Zone)
+	if wasServed && before.Serial == v.Serial {
 		// The serial cannot tell old from new, so the whole content does.
 		served = s.holds
 	}
@@ -53,6 +58,9 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, signed bool) er
 	}
 	if err := s.awaitServed(ctx, v, served); err != nil {
 		return err
+	}
+	if wasServed {
+		defer s.flushLater(v.Zone)
 	}
 	return s.dropCaches(ctx, v.Zone, signed)
 }
@@ -72,6 +80,19 @@ func (s *Secondary) dropCaches(ctx context.Context, zone string, signed bool) er
 		return fmt.Errorf("flush the cache: %w", err)
 	}
 	return nil
+}
+
+// flushLater flushes the zone's cache once more after a moment. An answer that
+// was begun from the old content and finished after the flush is cached all the
+// same, and would stay for cache-ttl (20 s).
+func (s *Secondary) flushLater(zone string) {
+	time.AfterFunc(flushLaterAfter, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), serveWithin)
+		defer cancel()
+		// A PowerDNS that does not answer now has lost its cache, or soon lets
+		// go of what is in it; there is nothing to do about it.
+		_ = s.PowerDNS.FlushCache(ctx, zone)
+	})
 }
 
 // retrieve makes PowerDNS take the offered zone and waits until all of it was
