@@ -55,12 +55,11 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	group.SetLimit(batchExportsAtOnce)
 	for _, zone := range in.Zones {
 		group.Go(func() error {
-			if ctx.Err() != nil {
-				return nil
+			if ctx.Err() == nil {
+				result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone})
+				batch.note(zone, result, err)
+				done.Add(1)
 			}
-			result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone})
-			batch.note(zone, result, err)
-			done.Add(1)
 			return nil
 		})
 	}

@@ -136,7 +136,8 @@ func (s *zoneSync) running() int {
 // map's order.
 func (s *zoneSync) inOrder() []*hostSync {
 	hosts := make([]*hostSync, 0, len(s.hosts))
-	for _, host := range s.hosts { //workflowcheck:ignore sorted below
+	//workflowcheck:ignore // the order is made below
+	for _, host := range s.hosts {
 		hosts = append(hosts, host)
 	}
 	slices.SortFunc(hosts, func(a, b *hostSync) int { return strings.Compare(a.status.ID, b.status.ID) })

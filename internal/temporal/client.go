@@ -170,6 +170,9 @@ func Explain(err error) error {
 		hint = "the certificate is not for the host in temporal.address, set temporal.server_name"
 	case strings.Contains(text, "remote error: tls"):
 		hint = "the server refused our certificate, look at temporal.cert_file and temporal.key_file"
+	case strings.Contains(text, "broken pipe"), strings.Contains(text, "connection reset by peer"):
+		// Where the refusal of our certificate is overtaken by the end of the connection.
+		hint = "the server closed the connection; if it always does, look at temporal.cert_file and temporal.key_file"
 	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"):
 		hint = "nothing answers at temporal.address"
 	default:

@@ -51,7 +51,7 @@ func (o *Offer) finish(err error) {
 		default:
 		}
 		select { // full: drop the older outcome
-		case <-o.done:
+		case <-o.done: //nolint:errcheck // an outcome that nobody took
 		default:
 		}
 	}

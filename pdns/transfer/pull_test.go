@@ -151,7 +151,7 @@ func TestPullRefuses(t *testing.T) {
 			if tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("%v is not %v", err, tt.is)
 			}
-			if tt.is != transfer.ErrRefused && errors.Is(err, transfer.ErrRefused) {
+			if !errors.Is(tt.is, transfer.ErrRefused) && errors.Is(err, transfer.ErrRefused) {
 				t.Errorf("%v is a refusal", err)
 			}
 			if !strings.Contains(err.Error(), "zone example.") || !strings.Contains(err.Error(), server) {

@@ -140,7 +140,7 @@ func explain(err error) error {
 			err, workflows.AttributeZone, workflows.AttributeSecondary, workflows.AttributeTrigger, workflows.AttributeOutcome)
 	}
 	explained := itemporal.Explain(err)
-	if explained == err && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &deadline)) {
+	if explained.Error() == err.Error() && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &deadline)) {
 		return fmt.Errorf("%w: Temporal did not answer in time; look at the server and at temporal.address", err)
 	}
 	return explained
