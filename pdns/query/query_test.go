@@ -54,14 +54,7 @@ func TestSOAOfPowerDNS(t *testing.T) {
 // fake answers on UDP and TCP as handler does and returns its address.
 func fake(t *testing.T, handler dns.HandlerFunc) string {
 	t.Helper()
-	var tcp net.Listener
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err == nil {
-		tcp, err = net.Listen("tcp", udp.LocalAddr().String())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	tcp, udp := freePort(t)
 	for _, server := range []*dns.Server{{PacketConn: udp, Handler: handler}, {Listener: tcp, Handler: handler}} {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
@@ -70,6 +63,23 @@ func fake(t *testing.T, handler dns.HandlerFunc) string {
 		t.Cleanup(func() { server.Shutdown() })
 	}
 	return udp.LocalAddr().String()
+}
+
+// freePort opens a port that is free for both, which the system does not look for.
+func freePort(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for range 50 {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if udp, err := net.ListenPacket("udp", tcp.Addr().String()); err == nil {
+			return tcp, udp
+		}
+		tcp.Close()
+	}
+	t.Fatal("no port is free for UDP and TCP")
+	return nil, nil
 }
 
 func isUDP(w dns.ResponseWriter) bool { return w.RemoteAddr().Network() == "udp" }
