@@ -180,6 +180,9 @@ func soa(name string, serial uint32) rrset {
 
 // zoneID is a zone's name in the API's paths: what is not a letter, digit, '.', '-' or '_' is =XX (apiZoneNameToId).
 func zoneID(name string) string {
+	if name == "." {
+		return "=2E"
+	}
 	var id strings.Builder
 	for _, c := range []byte(name) {
 		switch {
