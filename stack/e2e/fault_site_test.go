@@ -23,6 +23,8 @@ type site struct {
 	proxy       *nameserver // the primary through the api-proxy
 	direct      *nameserver // the same PowerDNS without it
 	secondaries []*nameserver
+	books       []*book // what streams know of the zones that they change
+	changes     int     // how many of their requests there were
 }
 
 // startSite starts a system that ends with the test. With E2E_KEEP set, its folder stays.
@@ -36,7 +38,7 @@ func startSite(t *testing.T) *site {
 		opts.Owner = 0
 		t.Log("logs and data stay in", dir)
 	}
-	s := &site{}
+	s := &site{books: newBooks()}
 	t.Cleanup(func() {
 		if s.System != nil {
 			if err := s.Down(context.Background()); err != nil {
@@ -155,16 +157,16 @@ func (s *site) right(ctx context.Context, zone string) error {
 	return agree(zone, s.direct, s.secondaries...)
 }
 
-// waitRight waits until all these zones are right, once each and then all at one look, and returns how long after since
-// that was.
-func (s *site) waitRight(t testing.TB, since time.Time, within time.Duration, zones []string) time.Duration {
+// waitRight waits until all zones of the streams are right, once each and then all at one look, and returns how long after
+// since that was.
+func (s *site) waitRight(t testing.TB, since time.Time) time.Duration {
 	t.Helper()
-	for _, zone := range zones {
-		until(t, max(0, within-time.Since(since)), func() error { return s.right(t.Context(), zone) })
+	for _, b := range s.books {
+		until(t, max(0, recovered-time.Since(since)), func() error { return s.right(t.Context(), b.zone) })
 	}
 	took := time.Since(since)
-	for _, zone := range zones {
-		must(t, s.right(t.Context(), zone))
+	for _, b := range s.books {
+		must(t, s.right(t.Context(), b.zone))
 	}
 	return took
 }

@@ -2,7 +2,7 @@ package e2e
 
 import (
 	"context"
-	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -22,7 +22,6 @@ const (
 type stream struct {
 	site   *site
 	random *rand.Rand
-	books  []*book
 	stop   context.CancelFunc
 	ended  chan struct{}
 
@@ -48,17 +47,13 @@ type book struct {
 	possible []string
 }
 
-// startStream begins to change zones of its own; pause is the time between two changes.
-func (s *site) startStream(t testing.TB, name string, pause time.Duration) *stream {
+// startStream begins to change the site's zones; pause is the time between two changes. One stream runs at a time.
+func (s *site) startStream(t testing.TB, pause time.Duration) *stream {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("random seed %d", seed)
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &stream{site: s, random: rand.New(rand.NewPCG(seed, 0)), stop: cancel, ended: make(chan struct{})}
-	for i := range streamZones {
-		f.books = append(f.books, &book{zone: fmt.Sprintf("z%02d.%s.fault.example.", i, name), possible: []string{""}})
-	}
-	f.books[0].ballast = ballast(f.books[0].zone)
 	go f.run(ctx, pause)
 	t.Cleanup(func() { f.end() })
 	return f
@@ -67,19 +62,33 @@ func (s *site) startStream(t testing.TB, name string, pause time.Duration) *stre
 // ballast is so much, and so random, that a zone's compressed content is above what rides in a message (128 KiB).
 func ballast(zone string) []rrset {
 	var sets []rrset
-	for i := range 5000 {
-		sets = append(sets, set(fmt.Sprintf("r%d.%s", i, zone), "TXT", fmt.Sprintf(`"%x"`, sha256.Sum256([]byte{byte(i), byte(i >> 8)}))))
+	random := rand.NewChaCha8([32]byte{})
+	for i := range 900 {
+		noise := make([]byte, 180)
+		_, _ = random.Read(noise) // never fails
+		sets = append(sets, set(fmt.Sprintf("r%d.%s", i, zone), "TXT", `"`+base64.RawStdEncoding.EncodeToString(noise)+`"`))
 	}
 	return sets
+}
+
+// newBooks are those of zones that are not there yet.
+func newBooks() []*book {
+	var books []*book
+	for i := range streamZones {
+		books = append(books, &book{zone: fmt.Sprintf("z%02d.fault.example.", i), possible: []string{""}})
+	}
+	books[0].ballast = ballast(books[0].zone)
+	return books
 }
 
 func (f *stream) run(ctx context.Context, pause time.Duration) {
 	defer close(f.ended)
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	for number := 1; ctx.Err() == nil; number++ {
+	for ctx.Err() == nil {
+		f.site.changes++
 		// A request that has begun is brought to its end: a client that goes away is another test's.
-		f.change(context.WithoutCancel(ctx), f.books[f.random.IntN(len(f.books))], number)
+		f.change(context.WithoutCancel(ctx), f.site.books[f.random.IntN(len(f.site.books))], f.site.changes)
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -164,20 +173,12 @@ func (f *stream) end() tally {
 	return f.soFar()
 }
 
-func (f *stream) zones() []string {
-	var names []string
-	for _, b := range f.books {
-		names = append(names, b.zone)
-	}
-	return names
-}
-
 // nothingLost wants each zone at the primary as the last 2xx left it, or as a later request without a clear answer did.
 // The secondaries are compared with the primary; this compares the primary with what clients were told.
-func (f *stream) nothingLost(t testing.TB) {
+func (s *site) nothingLost(t testing.TB) {
 	t.Helper()
-	for _, b := range f.books {
-		held, err := f.site.held(t.Context(), b.zone)
+	for _, b := range s.books {
+		held, err := s.held(t.Context(), b.zone)
 		must(t, err)
 		if !slices.Contains(b.possible, held) {
 			t.Errorf("the primary holds %s with %q, clients were told one of %q", b.zone, held, b.possible)
