@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,11 +15,19 @@ import (
 func TestRestartsAreNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New("secondary-1", nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		var mu sync.Mutex
 		started := time.Now().Add(-time.Hour)
 		var away error
+		set := func(change func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			change()
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go r.WatchRestarts(ctx, func(context.Context) (time.Duration, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			return time.Since(started).Truncate(time.Second), away
 		})
 		noticed := func(after time.Duration) bool {
@@ -34,18 +43,18 @@ func TestRestartsAreNoticed(t *testing.T) {
 		if noticed(2*time.Minute + 300*time.Millisecond) {
 			t.Error("noticed what runs on")
 		}
-		started = time.Now() // between two looks
+		set(func() { started = time.Now() }) // between two looks
 		if !noticed(2 * time.Second) {
 			t.Error("a restart went unnoticed")
 		}
 		if noticed(time.Minute) {
 			t.Error("noticed twice")
 		}
-		away = errors.New("connection refused")
+		set(func() { away = errors.New("connection refused") })
 		if noticed(time.Minute) {
 			t.Error("noticed that it is away")
 		}
-		away = nil
+		set(func() { away = nil })
 		if noticed(time.Minute) {
 			t.Error("noticed that it could be asked again: it never ended")
 		}
