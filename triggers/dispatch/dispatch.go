@@ -129,6 +129,9 @@ func startOptions(summary string, attributes ...temporal.SearchAttributeUpdate) 
 
 // explain adds to an error of Temporal what to do about it.
 func explain(err error) error {
+	if err == nil {
+		return nil
+	}
 	var (
 		invalid  *serviceerror.InvalidArgument
 		deadline *serviceerror.DeadlineExceeded
