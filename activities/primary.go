@@ -96,6 +96,9 @@ type ExportZoneInput struct {
 	Local bool `json:"local,omitempty"`
 	// Above asks for a version above this number even if nothing changed.
 	Above int64 `json:"above,omitempty"`
+	// Pause is how long to wait before anything is looked at, at most a
+	// second or so: what changes meanwhile shares this export.
+	Pause time.Duration `json:"pause,omitempty"`
 }
 
 // ExportZoneResult is the newest version of a zone, changed or not.
@@ -130,6 +133,11 @@ func (p *Primary) ExportZone(ctx context.Context, in ExportZoneInput) (ExportZon
 	}
 	if in.Local && in.Primary != "" && in.Primary != p.ID {
 		return p.result(ExportElsewhere), nil
+	}
+	select {
+	case <-time.After(in.Pause):
+	case <-ctx.Done():
+		return ExportZoneResult{}, fmt.Errorf("export zone %s on primary %s: before it began: %w", zone, p.ID, ctx.Err())
 	}
 	result, err := p.export(ctx, zone, in)
 	if err != nil {

@@ -206,10 +206,15 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 	}
 }
 
-// tooSoon says whether the next export must still wait; what arrives meanwhile
-// shares it.
+// tooSoon says whether the next export must wait so long that a timer is right;
+// what arrives meanwhile shares it.
 func (s *zoneSync) tooSoon(ctx workflow.Context) bool {
-	return workflow.Now(ctx).Before(s.exportAt())
+	return s.pause(ctx) > shortestTimer
+}
+
+// pause is how long the next export must still wait.
+func (s *zoneSync) pause(ctx workflow.Context) time.Duration {
+	return max(0, s.exportAt().Sub(workflow.Now(ctx)))
 }
 
 func (s *zoneSync) exportAt() time.Time {
@@ -229,7 +234,7 @@ func (s *zoneSync) await(ctx workflow.Context) error {
 		})
 	}
 	s.phase = "waiting to export"
-	_, err := workflow.AwaitWithTimeout(ctx, s.exportAt().Sub(workflow.Now(ctx)), func() bool {
+	_, err := workflow.AwaitWithTimeout(ctx, s.pause(ctx), func() bool {
 		// Only a long wait is cut short by a change.
 		return due() || s.retryAt.After(s.nextExport) && s.changes.Len() > 0 || s.retryAt.IsZero() && !s.tooSoon(ctx)
 	})

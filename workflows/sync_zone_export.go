@@ -41,14 +41,14 @@ func (s *zoneSync) export(ctx workflow.Context) {
 // exportZone exports where it is quickest: beside this workflow if that is the
 // primary that took the change, else on that primary, else on any.
 func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult, error) {
-	in := activities.ExportZoneInput{Zone: s.in.Zone, Primary: s.primary, Above: s.above, Local: true}
+	in := activities.ExportZoneInput{Zone: s.in.Zone, Primary: s.primary, Above: s.above, Local: true, Pause: s.pause(ctx)}
 	var result activities.ExportZoneResult
 	err := workflow.ExecuteLocalActivity(onLocalWorker(ctx), primary.ExportZone, in).Get(ctx, &result)
 	if err == nil && result.Outcome != activities.ExportElsewhere || permanent(err) {
 		return result, err
 	}
 	summary := "export " + s.in.Zone
-	in.Local = false
+	in.Local, in.Pause = false, 0
 	if s.primary != "" {
 		err = workflow.ExecuteActivity(onPrimaryHost(ctx, s.primary, summary), primary.ExportZone, in).Get(ctx, &result)
 		if err == nil || permanent(err) {
