@@ -56,7 +56,7 @@ func testCheckConfig(t *testing.T, s *site) {
 [host]
 id = "Primary 1"
 [log]
-levle = "info"
+lvel = "info"
 format = "xml"
 [powerdns]
 api_url = "http://192.0.2.1:8081"
@@ -76,7 +76,7 @@ min_interval = "-1s"
 key = 1
 `), 0o600))
 	s.printed(t, 2, "check-config --config "+faulty,
-		`host\.id: .*`, `log\.levle: unknown key.*`, `log\.format: .*`, `powerdns\.api_url: .*`, `powerdns\.api_key_file: .*`,
+		`host\.id: .*`, `log\.lvel: unknown key.*`, `log\.format: .*`, `powerdns\.api_url: .*`, `powerdns\.api_key_file: .*`,
 		`nats\.urls: .*`, `nats\.ca_file: .*`, `nats\.replicas: .*`, `consul\.address: .*`, `consul\.token_file: .*`,
 		`temporal\.address: .*`, `temporal\.ca_file: .*`, `primary\.max_lag: .*`, `sync\.min_interval: .*`, `surprise.*: unknown .*`)
 	s.printed(t, 2, "primary --config "+faulty, `nats\.urls: .*`, `surprise.*: unknown .*`)

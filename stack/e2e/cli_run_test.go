@@ -6,18 +6,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 )
 
 // command runs a command of pdns-distribute as an operator on the primary's host and returns all that it printed and its
 // exit code.
 func (s *site) command(ctx context.Context, args ...string) (out string, code int) {
 	return s.run(ctx, s.env["PDNS_DISTRIBUTE_BIN"], args...)
-}
-
-// tool runs one of the programs that are built beside the stack.
-func (s *site) tool(ctx context.Context, name string, args ...string) (out string, code int) {
-	return s.run(ctx, filepath.Join(s.env["STACK_TOOLS"], name), args...)
 }
 
 // run runs a program with the variables of DIR/env, as a shell that has read the file would. Exit code -1 stands for a

@@ -30,7 +30,7 @@ type site struct {
 // startSite starts a system that ends with the test. With E2E_KEEP set, its folder stays.
 func startSite(t *testing.T) *site {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e")
+	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // with E2E_KEEP it outlives the test
 	must(t, err)
 	opts := system.Options{Dir: dir, FreePorts: true, Owner: os.Getpid()}
 	keep := os.Getenv("E2E_KEEP") != ""
