@@ -5,6 +5,7 @@ package worker
 
 import (
 	"log/slog"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -32,6 +33,16 @@ func pollers() worker.PollerBehavior {
 	})
 }
 
+// stopWithin is how long a worker that stops may take to end what it has begun.
+// A task that it drops is missed only after Temporal's timeouts: 5 s for an
+// activity, 10 s for a step of a workflow.
+const stopWithin = 2 * time.Second
+
+// stickyWithin is how long a workflow waits for the worker that has it in memory,
+// which may have died, before any worker takes it from its history.
+// Temporal's default is 5 s.
+const stickyWithin = 2 * time.Second
+
 // Primary is what a primary's workers serve.
 type Primary struct {
 	Client    client.Client
@@ -50,6 +61,8 @@ func (p Primary) Workflows() *Gated {
 			LocalActivityWorkerOnly:                 true,
 			MaxConcurrentLocalActivityExecutionSize: exportsAtOnce,
 			WorkflowTaskPollerBehavior:              pollers(),
+			StickyScheduleToStartTimeout:            stickyWithin,
+			WorkerStopTimeout:                       stopWithin,
 		})
 		RegisterWorkflows(w)
 		w.RegisterActivity(p.Activity)
@@ -69,6 +82,7 @@ func (p Primary) Exports() *Gated {
 				DisableWorkflowWorker:              true,
 				MaxConcurrentActivityExecutionSize: exportsAtOnce,
 				ActivityTaskPollerBehavior:         pollers(),
+				WorkerStopTimeout:                  stopWithin,
 			})
 			w.RegisterActivity(p.Activity)
 			w.RegisterActivity(p.Directory)
@@ -86,6 +100,7 @@ func Secondary(c client.Client, activity *activities.Secondary, logger *slog.Log
 			DisableWorkflowWorker:              true,
 			MaxConcurrentActivityExecutionSize: appliesAtOnce,
 			ActivityTaskPollerBehavior:         pollers(),
+			WorkerStopTimeout:                  stopWithin,
 		})
 		w.RegisterActivity(activity)
 		return []worker.Worker{w}

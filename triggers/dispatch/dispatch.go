@@ -36,6 +36,11 @@ const maxWorkflowID = 1000
 // ErrImpossible marks what no retry can mend: the input itself is refused.
 var ErrImpossible = errors.New("can never be dispatched")
 
+// stepTimeout is after how long Temporal gives a step of a workflow to another
+// worker, since the one that had it died or was stopped as it took it. A step
+// takes milliseconds, with its local activities 2 s at most. Temporal's default is 10 s.
+const stepTimeout = 5 * time.Second
+
 // Signaler is the part of Temporal's [client.Client] that is used.
 type Signaler interface {
 	// SignalWithStartWorkflow starts the workflow, or signals it where it
@@ -124,6 +129,7 @@ func startOptions(summary string, attributes ...temporal.SearchAttributeUpdate) 
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		TypedSearchAttributes:    temporal.NewSearchAttributes(attributes...),
 		StaticSummary:            summary,
+		WorkflowTaskTimeout:      stepTimeout,
 	}
 }
 
