@@ -38,6 +38,9 @@ func resyncCommand() *cobra.Command {
 			return zoneNames(cmd, args)
 		},
 		RunE: withClient(func(ctx context.Context, c *connections, out io.Writer, args []string) error {
+			if err := c.natsReady(ctx); err != nil {
+				return fmt.Errorf("%w: a sync would wait for it", err)
+			}
 			if all && secondary != "" {
 				return resyncSecondary(ctx, c, out, secondary)
 			}

@@ -135,4 +135,19 @@ func testCommandsWithout(t *testing.T, s *site) {
 	s.printed(t, 1, "status", `secondary-2 +no +1 +1 .*`, `pdns-distribute: 1 of 2 secondaries are not in sync`)
 	s.do(t, "start", "secondary-2")
 	until(t, recovered, func() error { return s.prints(t, 0, "status", `secondary-2 +yes +1 +1 .*`) })
+
+	// Without the servers, commands say so and end.
+	s.do(t, "stop", "consul")
+	s.printed(t, 0, "status", `Consul cannot say who is reachable: .*`, `secondary-1 +unknown +1 +1 .*`)
+	s.do(t, "start", "consul")
+	s.do(t, "stop", "temporal")
+	s.printed(t, 0, "status demo.example", `secondary-1 .* in sync .*`)
+	s.printed(t, 1, "resync demo.example", `demo\.example\.: .*temporal\.address.*`, `pdns-distribute: 1 of 1 zones are not in sync`)
+	s.do(t, "start", "temporal")
+	s.do(t, "stop", "nats")
+	for _, command := range []string{"status", "status demo.example", "resync demo.example", "resync --all"} {
+		s.printed(t, 1, command, `pdns-distribute: .*NATS.*|pdns-distribute: .*nats\.urls.*`)
+	}
+	s.do(t, "start", "nats")
+	s.printed(t, 0, "resync demo.example", ` *secondary-1 in-sync .*`)
 }
