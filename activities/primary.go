@@ -176,7 +176,7 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 	}
 	next := pdns.Version{
 		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records,
-		Signed: summary.Signed, Size: summary.Size, Publisher: p.ID,
+		Signed: summary.Signed, Expires: summary.Expires, NSEC3: summary.NSEC3, Size: summary.Size, Publisher: p.ID,
 	}
 	if revision != 0 && last.SameContent(next) && last.Version > in.Above {
 		return p.newest(ExportUnchanged, last, revision), nil

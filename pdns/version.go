@@ -32,6 +32,10 @@ type Version struct {
 	Deleted bool `json:"deleted,omitempty"`
 	// Signed says that the content carries RRSIG records.
 	Signed bool `json:"signed,omitempty"`
+	// Expires is when the first of the content's signatures ends.
+	Expires time.Time `json:"expires,omitzero"`
+	// NSEC3 says that the content proves denial with NSEC3, not NSEC.
+	NSEC3 bool `json:"nsec3,omitempty"`
 	// Size is the length of the compressed content in bytes.
 	Size int64 `json:"size,omitempty"`
 	// Object names the object that holds the content where it is too large

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -29,8 +30,12 @@ type Summary struct {
 	Digest string
 	// Records is the number of different records, the SOA counted once.
 	Records int
-	// Signed says that there are RRSIG records.
-	Signed bool
+	// Signed says that there are RRSIG records, Expires when the first of
+	// them ends.
+	Signed  bool
+	Expires time.Time
+	// NSEC3 says that there is an NSEC3PARAM record.
+	NSEC3 bool
 	// Size is the length of the content encoding in octets; zero where none
 	// was written.
 	Size int64
@@ -38,9 +43,11 @@ type Summary struct {
 
 // summer gathers a Summary, record by record.
 type summer struct {
-	digest *pdns.Digester
-	serial uint32
-	signed bool
+	digest  *pdns.Digester
+	serial  uint32
+	signed  bool
+	expires time.Time
+	nsec3   bool
 }
 
 func newSummer() *summer { return &summer{digest: pdns.NewDigester()} }
@@ -51,6 +58,9 @@ func (s *summer) add(rec pdns.Record) {
 		s.serial = soaSerial(rec)
 	case dns.TypeRRSIG:
 		s.signed = true
+		s.expires = pdns.FirstEnd(s.expires, rrsigExpiration(rec))
+	case dns.TypeNSEC3PARAM:
+		s.nsec3 = true
 	}
 	s.digest.AddRecord(rec)
 }
@@ -60,7 +70,21 @@ func (s *summer) summary(size int64) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	return Summary{Serial: s.serial, Digest: digest, Records: s.digest.Records(), Signed: s.signed, Size: size}, nil
+	return Summary{
+		Serial: s.serial, Digest: digest, Records: s.digest.Records(),
+		Signed: s.signed, Expires: s.expires, NSEC3: s.nsec3, Size: size,
+	}, nil
+}
+
+// rrsigExpiration returns the Signature Expiration field of an RRSIG, which
+// stands 8 octets after the begin of its RDATA (RFC 4034 section 3.1); the zero
+// time where there is none.
+func rrsigExpiration(rec pdns.Record) time.Time {
+	const at = 8
+	if len(rec.Data) < at+4 {
+		return time.Time{}
+	}
+	return pdns.ExpirationTime(binary.BigEndian.Uint32(rec.Data[at:]))
 }
 
 // soaSerial returns the serial of a SOA record, which stands 20 octets before

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/miekg/dns"
@@ -69,6 +70,26 @@ func TestContentRoundTrip(t *testing.T) {
 	}
 	if again, err := transfer.Summarize(bytes.NewReader(content)); err != nil || again != sum {
 		t.Errorf("summary of what was written is %+v, %v, want %+v", again, err, sum)
+	}
+}
+
+// The first end of all signatures counts, whichever comes first, and the kind
+// of denial.
+func TestSummaryOfSignatures(t *testing.T) {
+	const first, second = "example. 60 IN RRSIG A 13 1 60 20261203000000 20250101000000 1 example. AAAA\n",
+		"www.example. 60 IN RRSIG A 13 2 60 20261126000000 20250101000000 1 example. AAAA\n"
+	want := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
+	for _, text := range []string{soaLine + first + second, soaLine + second + first} {
+		content, sum := encode(t, text)
+		if !sum.Expires.Equal(want) || sum.NSEC3 {
+			t.Errorf("%+v", sum)
+		}
+		if again, err := transfer.Summarize(bytes.NewReader(content)); err != nil || again != sum {
+			t.Errorf("read again: %+v, %v", again, err)
+		}
+	}
+	if _, sum := encode(t, soaLine+"example. 60 IN NSEC3PARAM 1 0 0 -\n"); !sum.NSEC3 || sum.Signed || !sum.Expires.IsZero() {
+		t.Errorf("NSEC3 alone: %+v", sum)
 	}
 }
 
