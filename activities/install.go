@@ -39,7 +39,7 @@ const (
 
 // install hands v to the local PowerDNS by AXFR and returns once it is served.
 // signed says that the zone was or will be.
-func (s *Secondary) install(ctx context.Context, v pdns.Version, signed bool) error {
+func (s *Secondary) install(ctx context.Context, v pdns.Version, open opener, signed bool) error {
 	served := s.serves
 	before, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone)
 	wasServed := err == nil && before.Served(v.Zone)
@@ -47,7 +47,7 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, signed bool) er
 		// The serial cannot tell old from new, so the whole content does.
 		served = s.holds
 	}
-	content, err := s.content(ctx, v)
+	content, err := open(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -171,8 +171,8 @@ func (s *Secondary) remove(ctx context.Context, zone string, missing bool) error
 	return s.awaitServed(ctx, gone, s.serves)
 }
 
-// content returns how to open the content of v, as often as PowerDNS asks. What
-// rides in the entry is read now, since a newer entry replaces it.
+// content is the opener for content that NATS keeps. What rides in the entry is
+// read now, since a newer entry replaces it.
 func (s *Secondary) content(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
 	if v.Object != "" {
 		return func(ctx context.Context) (io.ReadCloser, error) { return s.Versions.Open(ctx, v) }, nil

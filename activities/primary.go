@@ -60,6 +60,9 @@ type Primary struct {
 	// SpoolDir takes the content of large zones during an export.
 	SpoolDir string
 	Metrics  *PrimaryMetrics
+
+	// ahead is nil where nothing is exported ahead, see [NewAhead].
+	ahead *Ahead
 }
 
 // LocalRecords is the size, in records, up to which a zone is exported as
@@ -99,6 +102,10 @@ type ExportZoneInput struct {
 	// Pause is how long to wait before anything is looked at, at most a
 	// second or so: what changes meanwhile shares this export.
 	Pause time.Duration `json:"pause,omitempty"`
+	// Changes are the IDs of all changes that ask for this export; empty where
+	// something else asks too. Where this primary has exported the zone after
+	// each of them already (see [Ahead]), it is not looked at again.
+	Changes []string `json:"changes,omitempty"`
 }
 
 // ExportZoneResult is the newest version of a zone, changed or not.
@@ -134,6 +141,9 @@ func (p *Primary) ExportZone(ctx context.Context, in ExportZoneInput) (ExportZon
 	if in.Local && in.Primary != "" && in.Primary != p.ID {
 		return p.result(ExportElsewhere), nil
 	}
+	if result, done := p.exportedAhead(ctx, zone, in); done {
+		return result, nil
+	}
 	select {
 	case <-time.After(in.Pause):
 	case <-ctx.Done():
@@ -146,6 +156,23 @@ func (p *Primary) ExportZone(ctx context.Context, in ExportZoneInput) (ExportZon
 	}
 	p.Metrics.exported(result.Outcome)
 	return result, nil
+}
+
+// exportedAhead returns the newest version where an export ahead has seen all
+// that is asked for.
+func (p *Primary) exportedAhead(ctx context.Context, zone string, in ExportZoneInput) (ExportZoneResult, bool) {
+	if in.Above > 0 {
+		return ExportZoneResult{}, false
+	}
+	found, done := p.ahead.wait(ctx, zone, in.Changes)
+	if !done {
+		return ExportZoneResult{}, false
+	}
+	newest, revision, err := p.Versions.Newest(ctx, zone)
+	if err != nil || newest.Version < found.Version.Version {
+		return ExportZoneResult{}, false // the bucket was lost meanwhile
+	}
+	return p.newest(found.Outcome, newest, revision), true
 }
 
 func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (ExportZoneResult, error) {

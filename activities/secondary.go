@@ -144,7 +144,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneRe
 		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.serves(ctx, newest) == nil) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
 		}
-		outcome, err = s.bring(ctx, newest, known)
+		outcome, err = s.bring(ctx, newest, known, s.content)
 		if errors.Is(err, pdns.ErrContentGone) {
 			continue // a newer version replaced it while we looked
 		}
@@ -161,8 +161,11 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneRe
 	}
 }
 
+// opener returns how to open the content of v, as often as PowerDNS asks for it.
+type opener func(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error)
+
 // bring makes PowerDNS serve v, whatever it serves now.
-func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool) (string, error) {
+func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool, open opener) (string, error) {
 	held, err := s.PowerDNS.Zone(ctx, v.Zone)
 	missing := errors.Is(err, api.ErrNotFound)
 	switch {
@@ -185,7 +188,7 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool) (stri
 		}
 	}
 	// 4.7 says DNSSEC, not presigned, of a zone whose signatures came with it.
-	return AppliedNow, s.install(ctx, v, v.Signed || held.DNSSEC || held.Presigned)
+	return AppliedNow, s.install(ctx, v, open, v.Signed || held.DNSSEC || held.Presigned)
 }
 
 // serves asks the local PowerDNS by DNS whether it serves v, by serial. The

@@ -75,6 +75,10 @@ type zoneSync struct {
 	// requested says that an export is owed; primary is who should do it.
 	requested bool
 	primary   string
+	// named are the IDs of the changes that ask for it; anyAsks that something
+	// else asks too, so that they do not say all.
+	named   []string
+	anyAsks bool
 	// above is the version that the next export must exceed.
 	above int64
 	// exportsBegun and exportsEnded number the exports of this run.
@@ -116,6 +120,8 @@ func newZoneSync(ctx workflow.Context, in SyncZoneInput) (*zoneSync, error) {
 		in: in, changes: workflow.GetSignalChannel(ctx, SignalZoneChanged),
 		hosts: make(map[string]*hostSync), primary: in.Primary, requested: true, phase: "starting",
 	}
+	// Who starts a sync by hand means a change that no event tells of.
+	s.anyAsks = in.Trigger != TriggerEvent
 	if in.Carried != nil {
 		s.resume(*in.Carried)
 	} else {
@@ -132,7 +138,7 @@ func newZoneSync(ctx workflow.Context, in SyncZoneInput) (*zoneSync, error) {
 
 // resume takes over what the run before had; its unfinished applies begin anew.
 func (s *zoneSync) resume(c SyncZoneCarried) {
-	s.counts, s.requested = c, c.Requested
+	s.counts, s.requested, s.anyAsks = c, c.Requested, c.Requested
 	s.newest, s.targets, s.timing = c.Newest, c.Targets, c.Timing
 	s.uncheckedSince, s.lastError = c.UncheckedSince, c.Error
 	for _, status := range c.Secondaries {
@@ -196,6 +202,11 @@ func (s *zoneSync) drain(ctx workflow.Context) {
 // request: both ask for the same export.
 func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 	s.requested = true
+	if change.ChangeID != "" && len(s.named) < continueAfter {
+		s.named = append(s.named, change.ChangeID)
+	} else {
+		s.anyAsks = true
+	}
 	s.retryAt = time.Time{}
 	s.counts.Changes++
 	if change.Primary != "" {
@@ -204,6 +215,20 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 	if s.uncheckedSince.IsZero() {
 		s.uncheckedSince = workflow.Now(ctx)
 	}
+}
+
+// request asks for an export that no change asks for.
+func (s *zoneSync) request() { s.requested, s.anyAsks = true, true }
+
+// asking takes the IDs of the changes that ask for the export that begins now;
+// none where something else asks too.
+func (s *zoneSync) asking() []string {
+	named := s.named
+	if s.anyAsks {
+		named = nil
+	}
+	s.named, s.anyAsks = nil, false
+	return named
 }
 
 // tooSoon says whether the next export must wait so long that a timer is right;

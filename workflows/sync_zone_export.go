@@ -41,7 +41,7 @@ func (s *zoneSync) export(ctx workflow.Context) {
 // exportZone exports where it is quickest: beside this workflow if that is the
 // primary that took the change, else on that primary, else on any.
 func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult, error) {
-	in := activities.ExportZoneInput{Zone: s.in.Zone, Primary: s.primary, Above: s.above, Local: true, Pause: s.pause(ctx)}
+	in := activities.ExportZoneInput{Zone: s.in.Zone, Primary: s.primary, Above: s.above, Local: true, Pause: s.pause(ctx), Changes: s.asking()}
 	var result activities.ExportZoneResult
 	err := workflow.ExecuteLocalActivity(onLocalWorker(ctx), primary.ExportZone, in).Get(ctx, &result)
 	if err == nil && result.Outcome != activities.ExportElsewhere || permanent(err) {
@@ -109,7 +109,8 @@ func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneRe
 		s.outcome, s.lastError = OutcomeSkipped, result.Reason
 	case activities.ExportBehind, activities.ExportGone:
 		s.lastError = result.Reason
-		s.requested, s.retryAt = true, workflow.Now(ctx).Add(result.RecheckAfter)
+		s.request()
+		s.retryAt = workflow.Now(ctx).Add(result.RecheckAfter)
 	}
 	if result.Version.Supersedes(s.newest.Version) {
 		s.newest = result.Version

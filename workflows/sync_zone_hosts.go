@@ -114,7 +114,7 @@ func (h *hostSync) failed(err error) {
 		var applied int64
 		if app.Details(&applied) == nil {
 			h.sync.above = max(h.sync.above, applied)
-			h.sync.requested = true
+			h.sync.request()
 		}
 	case errors.As(err, &timeout) && app == nil:
 		h.status.Error = "its worker did not answer in time; is pdns-distribute running on " + h.status.ID + "?"

@@ -32,6 +32,8 @@ type primary struct {
 	*connections
 	*running
 	group *errgroup.Group
+	// exports is what this host's worker exports with.
+	exports *activities.Primary
 	// returned are told when the connection to NATS stands again.
 	returned []func()
 }
@@ -44,6 +46,7 @@ func runPrimary(ctx context.Context, conf *config.Config, parts *running) error 
 	defer c.close()
 	group, ctx := errgroup.WithContext(ctx)
 	p := &primary{connections: c, running: parts, group: group}
+	p.exports = p.newExports()
 	for _, part := range []struct {
 		on    bool
 		start func(context.Context) error
@@ -75,12 +78,16 @@ func (p *primary) goRun(ctx context.Context, run func(context.Context)) {
 
 func (p *primary) startProxy(ctx context.Context) error {
 	conf := p.conf
-	server, err := proxy.New(proxy.Config{
+	config := proxy.Config{
 		Listen: conf.Proxy.Listen, CertFile: conf.Proxy.CertFile, KeyFile: conf.Proxy.KeyFile, StateDir: conf.Host.StateDir,
 		PowerDNS: conf.PowerDNS.APIURL, Primary: conf.Host.ID, Publisher: p.jetStream,
 		Subjects:   proxy.Subjects{Add: conf.Events.SubjectAdd, Modified: conf.Events.SubjectModified, Delete: conf.Events.SubjectDelete},
 		Registerer: p.registry, Log: p.logger,
-	})
+	}
+	if p.conf.Primary.Worker {
+		config.Changed = activities.NewAhead(ctx, p.exports).Changed
+	}
+	server, err := proxy.New(config)
 	if err != nil {
 		return err
 	}
@@ -117,12 +124,12 @@ func (p *primary) startTrigger(ctx context.Context) error {
 }
 
 func (p *primary) startWorker(ctx context.Context) error {
-	spool := filepath.Join(p.conf.Host.StateDir, "spool")
+	spool := p.exports.SpoolDir
 	// What a killed process left there is of no use to anybody.
 	if err := errors.Join(os.RemoveAll(spool), os.MkdirAll(spool, 0o700)); err != nil {
 		return fmt.Errorf("host.state_dir: %w", err)
 	}
-	roles := p.workers(spool)
+	roles := p.workers()
 	workflows, exports := roles.Workflows(), roles.Exports()
 	p.ready("worker", func(context.Context) error {
 		if !workflows.Open() || !exports.Open() {
@@ -140,17 +147,22 @@ func (p *primary) startWorker(ctx context.Context) error {
 	return nil
 }
 
-func (p *primary) workers(spool string) worker.Primary {
-	conf := p.conf
-	known := presence{consul: p.consul, self: conf.Host.ID}
+func (p *primary) workers() worker.Primary {
+	known := presence{consul: p.consul, self: p.conf.Host.ID}
 	return worker.Primary{
 		Client: p.temporal, Logger: p.logger,
 		Directory: &activities.Directory{Roster: p.roster, Presence: known, Starter: starter{p.dispatcher}},
 		Verifier:  &activities.Verifier{DNS: p.dns, Versions: p.versions, Metrics: activities.NewVerifyMetrics(p.registry)},
-		Activity: &activities.Primary{
-			ID: conf.Host.ID, DNSAddress: conf.PowerDNS.DNSAddress, PowerDNS: p.powerDNS(), Versions: p.versions, Peers: known, SpoolDir: spool,
-			Timing:  activities.Timing{MinInterval: conf.Sync.MinInterval, EventCheckWait: conf.Sync.EventCheckWait, MaxLag: conf.Primary.MaxLag},
-			Metrics: activities.NewPrimaryMetrics(p.registry),
-		},
+		Activity:  p.exports,
+	}
+}
+
+func (p *primary) newExports() *activities.Primary {
+	conf := p.conf
+	return &activities.Primary{
+		ID: conf.Host.ID, DNSAddress: conf.PowerDNS.DNSAddress, PowerDNS: p.powerDNS(), Versions: p.versions,
+		Peers: presence{consul: p.consul, self: conf.Host.ID}, SpoolDir: filepath.Join(conf.Host.StateDir, "spool"),
+		Timing:  activities.Timing{MinInterval: conf.Sync.MinInterval, EventCheckWait: conf.Sync.EventCheckWait, MaxLag: conf.Primary.MaxLag},
+		Metrics: activities.NewPrimaryMetrics(p.registry),
 	}
 }

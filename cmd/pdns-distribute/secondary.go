@@ -44,7 +44,9 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 	if err != nil {
 		return fmt.Errorf("secondary.transfer_address: %w", err)
 	}
-	gated := worker.Secondary(c.temporal, newSecondary(c, server, state, parts.registry), logger)
+	activity := newSecondary(c, server, state, parts.registry)
+	gated := worker.Secondary(c.temporal, activity, logger)
+	follower := activities.NewFollower(activity)
 	parts.ready("nats", c.natsReady)
 	parts.ready("temporal", c.temporalReady)
 	parts.ready("worker", func(context.Context) error {
@@ -57,6 +59,8 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 	group, ctx := errgroup.WithContext(ctx)
 	parts.serve(ctx, group)
 	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { c.versions.Follow(ctx, logger, follower.Published); return nil })
+	group.Go(func() error { follower.Run(ctx); return nil })
 	group.Go(func() error { noticed.Run(ctx); return nil })
 	group.Go(func() error { noticed.WatchRestarts(ctx, c.powerDNS().Uptime); return nil })
 	group.Go(func() error {

@@ -47,6 +47,9 @@ type Config struct {
 	Publisher Publisher
 	// Subjects are those of the events.
 	Subjects Subjects
+	// Changed is told each change as soon as PowerDNS has answered it, before its
+	// event goes out. It must not wait. Optional.
+	Changed func(zone, changeID string)
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	// Log receives what an operator must know; never a key, query or body.
@@ -228,6 +231,9 @@ func (p *Proxy) answered(res *http.Response) error {
 		res.Header.Set(HeaderChangeID, x.change.ChangeID)
 	}
 	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
+	if changed && p.cfg.Changed != nil {
+		p.cfg.Changed(x.change.Zone, x.change.ChangeID)
+	}
 	p.settle(x, changed)
 	return nil
 }

@@ -1,0 +1,212 @@
+package activities
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// aheadAtOnce is how many zones are exported ahead at the same time.
+	aheadAtOnce = 4
+	// aheadWaiting is how many zones may wait for that. More than these change
+	// in an import, and batches do them with less effort.
+	aheadWaiting = 256
+	// aheadKept is how long a finished export is remembered for the workflow
+	// that asks for the same; it is there within milliseconds, or Temporal is away.
+	aheadKept = 30 * time.Second
+)
+
+// Ahead exports zones of this host as soon as their change is answered, while
+// NATS and Temporal still start the sync that the change asks for. It is a head
+// start and nothing else: what it leaves out, or fails at, that sync does. Where
+// it succeeded, [Primary.ExportZone] finds the work done.
+//
+// Publishing ahead of the workflow is safe since versions only grow, the
+// compare-and-set keeps two exports apart, and what keeps an export from
+// publishing (another primary's newer content, the guard) is in the export.
+type Ahead struct {
+	primary *Primary
+	ctx     context.Context //nolint:containedctx // the process's own: a request's ends before its export does
+	slots   chan struct{}
+
+	mu      sync.Mutex
+	zones   map[string]*headStarts
+	waiting int
+}
+
+// NewAhead returns what exports zones of p ahead until ctx ends. It is to be
+// made before p works.
+func NewAhead(ctx context.Context, p *Primary) *Ahead {
+	p.ahead = &Ahead{primary: p, ctx: ctx, slots: make(chan struct{}, aheadAtOnce), zones: make(map[string]*headStarts)}
+	return p.ahead
+}
+
+// Changed has the zone exported for a change that PowerDNS has answered. It does
+// not wait. Changes that come in quick succession share an export, as in SyncZone.
+func (a *Ahead) Changed(zone, change string) {
+	if a.note(zone, change) {
+		go a.run(zone)
+	}
+}
+
+// run exports a zone for as long as changes wait.
+func (a *Ahead) run(zone string) {
+	for {
+		pause := a.pause(zone, a.primary.Timing.MinInterval)
+		select {
+		case <-time.After(pause):
+		case <-a.ctx.Done():
+			return
+		}
+		a.slots <- struct{}{}
+		start := a.begin(zone)
+		if start != nil {
+			start.result, start.err = a.export(zone)
+		}
+		<-a.slots
+		if start == nil {
+			return
+		}
+		a.end(zone, start)
+	}
+}
+
+func (a *Ahead) export(zone string) (ExportZoneResult, error) {
+	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
+	defer cancel()
+	result, err := a.primary.export(ctx, zone, ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID})
+	if err != nil {
+		a.primary.Metrics.exported("failed")
+		return result, err
+	}
+	a.primary.Metrics.exported(result.Outcome)
+	return result, nil
+}
+
+// headStart is one export ahead and the changes that it covers: those that were
+// answered before it began.
+type headStart struct {
+	changes []string
+	done    chan struct{}
+	result  ExportZoneResult
+	err     error
+}
+
+// headStarts are those of one zone: next gathers changes, begun are under way or
+// finished, oldest first; only the last can be under way.
+type headStarts struct {
+	next    *headStart
+	begun   []*headStart
+	running bool
+	ended   time.Time
+}
+
+// note puts a change to those that the zone's next export covers. It reports
+// whether the caller has to run that export.
+func (a *Ahead) note(zone, change string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	z := a.zones[zone]
+	if (z == nil || z.next == nil) && a.waiting >= aheadWaiting {
+		return false
+	}
+	if z == nil {
+		z = &headStarts{}
+		a.zones[zone] = z
+	}
+	if z.next == nil {
+		a.waiting++
+		z.next = &headStart{done: make(chan struct{})}
+	}
+	z.next.changes = append(z.next.changes, change)
+	run := !z.running
+	z.running = true
+	return run
+}
+
+// pause is how long the zone's next export has to wait.
+func (a *Ahead) pause(zone string, interval time.Duration) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Until(a.zones[zone].ended.Add(interval))
+}
+
+// begin takes the changes that wait; nil where none do.
+func (a *Ahead) begin(zone string) *headStart {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	z := a.zones[zone]
+	start := z.next
+	if start == nil {
+		z.running = false
+		return nil
+	}
+	a.waiting--
+	z.next = nil
+	z.begun = append(z.begun, start)
+	return start
+}
+
+// end lets those go on who wait for the export, and forgets it after a while.
+func (a *Ahead) end(zone string, start *headStart) {
+	close(start.done)
+	a.mu.Lock()
+	a.zones[zone].ended = time.Now()
+	a.mu.Unlock()
+	time.AfterFunc(aheadKept, func() { a.forget(zone, start) })
+}
+
+func (a *Ahead) forget(zone string, start *headStart) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	z := a.zones[zone]
+	z.begun = slices.DeleteFunc(z.begun, func(h *headStart) bool { return h == start })
+	if len(z.begun) == 0 && !z.running {
+		delete(a.zones, zone)
+	}
+}
+
+// covering returns the export that began after every one of changes was
+// answered; nil where there is none.
+func (a *Ahead) covering(zone string, changes []string) *headStart {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	z := a.zones[zone]
+	if z == nil || len(changes) == 0 {
+		return nil
+	}
+	all := z.begun
+	if z.next != nil {
+		all = append(slices.Clone(all), z.next)
+	}
+	last := -1
+	for _, change := range changes {
+		at := slices.IndexFunc(all, func(h *headStart) bool { return slices.Contains(h.changes, change) })
+		if at < 0 {
+			return nil
+		}
+		last = max(last, at)
+	}
+	return all[last]
+}
+
+// wait returns the newest version where it was exported ahead for all of
+// changes; false where this zone must be looked at.
+func (a *Ahead) wait(ctx context.Context, zone string, changes []string) (ExportZoneResult, bool) {
+	if a == nil {
+		return ExportZoneResult{}, false
+	}
+	start := a.covering(zone, changes)
+	if start == nil {
+		return ExportZoneResult{}, false
+	}
+	select {
+	case <-start.done:
+	case <-ctx.Done():
+		return ExportZoneResult{}, false
+	}
+	done := start.err == nil && (start.result.Outcome == ExportPublished || start.result.Outcome == ExportUnchanged)
+	return start.result, done
+}

@@ -1,0 +1,167 @@
+package activities_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+func changes(ids ...string) activities.ExportZoneInput {
+	return activities.ExportZoneInput{Zone: "ahead.example.", Primary: "primary-1", Changes: ids}
+}
+
+func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
+	h := newHosts(t)
+	ahead := activities.NewAhead(t.Context(), h.primary)
+	makeZone(t, "ahead.example.")
+	set(t, "ahead.example.", 7, "seven")
+	ahead.Changed("ahead.example.", "change-1")
+	first, err := export(h.primary, changes("change-1"))
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, first.Outcome)
+	require.EqualValues(t, 7, first.Version.Serial)
+
+	set(t, "ahead.example.", 8, "eight")
+	again, err := export(h.primary, changes("change-1"))
+	require.NoError(t, err)
+	require.Equal(t, first.Version, again.Version, "exported after change-1 already")
+
+	for _, asked := range [][]string{nil, {"change-1", "change-2"}} {
+		looked, err := export(h.primary, changes(asked...))
+		require.NoError(t, err)
+		require.EqualValues(t, 8, looked.Version.Serial, "asked for %v", asked)
+		set(t, "ahead.example.", 7, "seven")
+		_, err = export(h.primary, changes())
+		require.NoError(t, err)
+		set(t, "ahead.example.", 8, "eight")
+	}
+}
+
+func TestChangesInQuickSuccessionShareAnExportAhead(t *testing.T) {
+	h := newHosts(t)
+	h.primary.Timing.MinInterval = 2 * time.Second
+	ahead := activities.NewAhead(t.Context(), h.primary)
+	makeZone(t, "ahead.example.")
+	ahead.Changed("ahead.example.", "change-0")
+	first, err := export(h.primary, changes("change-0"))
+	require.NoError(t, err)
+	for serial, id := range []string{"a", "b", "c", "d"} {
+		set(t, "ahead.example.", uint32(10+serial), id)
+		ahead.Changed("ahead.example.", id)
+	}
+	last, err := export(h.primary, changes("a", "b", "c", "d"))
+	require.NoError(t, err)
+	require.EqualValues(t, 13, last.Version.Serial)
+	require.Equal(t, first.Revision+1, last.Revision, "one more publication for all four")
+}
+
+func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
+	h := newHosts(t)
+	broken := *h.primary
+	broken.DNSAddress = "127.0.0.1:1"
+	ahead := activities.NewAhead(t.Context(), &broken)
+	makeZone(t, "ahead.example.")
+	ahead.Changed("ahead.example.", "change-1")
+	_, err := export(&broken, changes("change-1"))
+	require.ErrorContains(t, err, "127.0.0.1:1", "looked itself")
+}
+
+func TestADeletionIsExportedAhead(t *testing.T) {
+	h := newHosts(t)
+	ahead := activities.NewAhead(t.Context(), h.primary)
+	makeZone(t, "ahead.example.")
+	_, err := export(h.primary, changes())
+	require.NoError(t, err)
+	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
+	ahead.Changed("ahead.example.", "gone")
+	result, err := export(h.primary, changes("gone"))
+	require.NoError(t, err)
+	require.True(t, result.Version.Deleted)
+}
+
+// follow applies on h.secondary what is published, until the test ends.
+func (h hosts) follow(t *testing.T) *activities.Follower {
+	t.Helper()
+	follower := activities.NewFollower(h.secondary)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); follower.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	return follower
+}
+
+// serves waits until the secondary serves the serial.
+func (h hosts) serves(t *testing.T, zone string, serial uint32) {
+	t.Helper()
+	eventually.True(t, 10*time.Second, "the secondary serves it", func() bool {
+		answer, err := h.secondary.DNS.SOA(t.Context(), h.secondary.DNSAddress, zone)
+		return err == nil && answer.Served(zone) && answer.Serial == serial
+	})
+}
+
+func TestAVersionIsAppliedAsItIsPublished(t *testing.T) {
+	h := newHosts(t)
+	follower := h.follow(t)
+	ready := make(chan struct{})
+	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), func(v pdns.Version, content []byte) {
+		if v.Zone == "marker.example." {
+			close(ready)
+			return
+		}
+		follower.Published(v, content)
+	})
+	makeZone(t, "marker.example.")
+	eventually.True(t, 10*time.Second, "the bucket is followed", func() bool {
+		set(t, "marker.example.", uint32(time.Now().UnixMilli()), "again") //nolint:gosec // any new number
+		_, err := export(h.primary, activities.ExportZoneInput{Zone: "marker.example."})
+		require.NoError(t, err)
+		select {
+		case <-ready:
+			return true
+		default:
+			return false
+		}
+	})
+	makeZone(t, "ahead.example.")
+	for _, serial := range []uint32{5, 6} {
+		set(t, "ahead.example.", serial, "text")
+		_, err := export(h.primary, changes())
+		require.NoError(t, err)
+		h.serves(t, "ahead.example.", serial)
+	}
+	result, err := apply(h.secondary, "ahead.example.")
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedCurrent, result.Outcome)
+}
+
+func TestAnOlderVersionIsNeverAppliedAhead(t *testing.T) {
+	h := newHosts(t)
+	follower := h.follow(t)
+	makeZone(t, "ahead.example.")
+	var published []pdns.Version
+	for _, serial := range []uint32{5, 6} {
+		set(t, "ahead.example.", serial, "text")
+		result, err := export(h.primary, changes())
+		require.NoError(t, err)
+		published = append(published, result.Version)
+	}
+	_, err := apply(h.secondary, "ahead.example.")
+	require.NoError(t, err)
+	tombstone := pdns.Version{Zone: "ahead.example.", Version: published[0].Version, Deleted: true}
+	follower.Published(tombstone, nil)
+	makeZone(t, "after.example.")
+	after, err := export(h.primary, activities.ExportZoneInput{Zone: "after.example."})
+	require.NoError(t, err)
+	_, err = apply(h.secondary, "after.example.") // the tombstone had its turn long before
+	require.NoError(t, err)
+	h.serves(t, "after.example.", after.Version.Serial)
+	h.serves(t, "ahead.example.", 6)
+}

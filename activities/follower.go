@@ -1,0 +1,153 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+const (
+	// followAtOnce is how many zones are applied ahead at the same time.
+	followAtOnce = 4
+	// followWaiting bounds the contents, in bytes, that wait for that. What
+	// does not fit is left to the sync.
+	followWaiting = 16 << 20
+	// followWithin bounds one apply ahead.
+	followWithin = 10 * time.Second
+)
+
+// Follower applies versions on this secondary as they are published, while
+// Temporal still brings the sync's ApplyZone here, which then finds its work done
+// and reports it. It is a head start and nothing else: what it leaves out, or
+// fails at, the sync does.
+//
+// It is safe since it applies only what is above the applied version, under
+// the zone's lock: a published version is always right to apply, and it never
+// goes back. Unlike an activity it does not ask NATS for the newest version:
+// NATS has just sent it.
+type Follower struct {
+	secondary *Secondary
+	wake      chan struct{}
+
+	mu      sync.Mutex
+	pending map[string]publication
+	order   []string
+	size    int
+}
+
+// publication is a version with its content; nil where an object holds it.
+type publication struct {
+	version pdns.Version
+	content []byte
+}
+
+// NewFollower returns what applies versions ahead on s.
+func NewFollower(s *Secondary) *Follower {
+	return &Follower{secondary: s, wake: make(chan struct{}, followAtOnce), pending: make(map[string]publication)}
+}
+
+// Published takes a version that was just published. It does not wait. Of
+// several versions of a zone that wait, the newest is applied.
+func (f *Follower) Published(v pdns.Version, content []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before, waits := f.pending[v.Zone]
+	size := f.size - len(before.content) + len(content)
+	if v.Version <= before.version.Version || size > followWaiting || v.Object != "" {
+		return
+	}
+	if !waits {
+		f.order = append(f.order, v.Zone)
+	}
+	f.pending[v.Zone], f.size = publication{v, content}, size
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run applies what is published until ctx ends.
+func (f *Follower) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range followAtOnce {
+		workers.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-f.wake:
+				}
+				for next, ok := f.take(); ok && ctx.Err() == nil; next, ok = f.take() {
+					f.apply(ctx, next)
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// take returns what has waited longest.
+func (f *Follower) take() (publication, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.order) == 0 {
+		return publication{}, false
+	}
+	zone := f.order[0]
+	f.order = f.order[1:]
+	next := f.pending[zone]
+	delete(f.pending, zone)
+	f.size -= len(next.content)
+	return next, true
+}
+
+// apply brings one zone to a version. What goes wrong the sync meets again, and
+// reports it.
+func (f *Follower) apply(ctx context.Context, next publication) {
+	ctx, cancel := context.WithTimeout(ctx, followWithin)
+	defer cancel()
+	started := time.Now()
+	outcome, err := f.secondary.bringAhead(ctx, next)
+	if err == nil {
+		f.secondary.Metrics.observed(outcome, time.Since(started).Seconds())
+	}
+}
+
+// bringAhead brings a zone to a published version if that is above the applied
+// one.
+func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, error) {
+	unlock, err := s.zones.lock(ctx, p.version.Zone)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	applied, known, err := s.Applied.Get(p.version.Zone)
+	if err != nil {
+		return "", err
+	}
+	if known && !p.version.Supersedes(applied.Version) {
+		return AppliedCurrent, nil
+	}
+	outcome, err := s.bring(ctx, p.version, known, p.open)
+	if err != nil || outcome == AppliedForeign {
+		return outcome, err
+	}
+	if err := s.Applied.Set(pdns.AppliedFrom(p.version, time.Now())); err != nil {
+		return "", fmt.Errorf("note what was applied: %w", err)
+	}
+	return outcome, nil
+}
+
+// open is the opener for content that came with the version.
+func (p publication) open(context.Context, pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
+	if p.content == nil {
+		return nil, errors.New("the content lies in an object")
+	}
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.content)), nil }, nil
+}

@@ -1,0 +1,59 @@
+package versions
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/outage"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// followAgain is the pause before a bucket that cannot be followed is tried again.
+const followAgain = time.Second
+
+// Follow calls published with every version that is published from now on, and
+// with its content where that rides in the entry, until ctx ends. It is a hint:
+// what is published while the connection is down, or the bucket is made anew, may
+// be left out. published must not wait.
+func (s *Store) Follow(ctx context.Context, logger *slog.Logger, published func(v pdns.Version, content []byte)) {
+	state := outage.Log{Logger: logger, What: "following the versions as they are published"}
+	for ctx.Err() == nil {
+		err := s.follow(ctx, &state, published)
+		if ctx.Err() != nil {
+			return
+		}
+		state.Failed(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(followAgain):
+		}
+	}
+}
+
+// follow returns when the watch ends, as it does when its bucket is removed.
+func (s *Store) follow(ctx context.Context, state *outage.Log, published func(v pdns.Version, content []byte)) error {
+	kv, err := s.js.KeyValue(broker.Bounded(ctx), broker.BucketZones)
+	if err != nil {
+		return explain(err)
+	}
+	watch, err := kv.WatchAll(ctx, jetstream.UpdatesOnly())
+	if err != nil {
+		return explain(err)
+	}
+	defer watch.Stop() //nolint:errcheck // it ends with ctx or the connection at the latest
+	state.OK()
+	for entry := range watch.Updates() {
+		if entry == nil || entry.Operation() != jetstream.KeyValuePut {
+			continue
+		}
+		if v, content, err := decode(entry.Key(), entry.Value()); err == nil {
+			published(v, content)
+		}
+	}
+	return fmt.Errorf("the watch of bucket %s ended", broker.BucketZones)
+}
