@@ -1,5 +1,5 @@
 # Everything that this needs and does not find, stack/setup.sh installs or builds.
-.PHONY: demo demo-stop test lint vulncheck clean
+.PHONY: demo demo-stop bench test lint vulncheck clean
 
 export STACK_BIN := $(CURDIR)/bin/stack
 export PDNS_DISTRIBUTE_BIN := $(CURDIR)/bin/pdns-distribute
@@ -12,6 +12,11 @@ demo:
 
 demo-stop:
 	@$(STACK_BIN) down
+
+# Figures of a system of its own, in .bench, beside PowerDNS's own replication; ARGS=--help tells what can be chosen.
+bench:
+	@stack/setup.sh demo
+	@$(STACK_BIN) bench $(ARGS)
 
 # Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system.
 # -race needs cgo; the rest is built without, like everything else that setup.sh builds, so nothing compiles twice.
@@ -38,4 +43,4 @@ vulncheck:
 
 clean:
 	@if [ -e .demo/state.json ]; then $(STACK_BIN) down; fi
-	rm -rf bin .demo
+	rm -rf bin .demo .bench

@@ -58,6 +58,7 @@ func (s *System) environment() ([]variable, error) {
 		{"API_KEY", secrets[apiKeyName("pdns-primary")]},
 		{"API_CA", ca},
 		{"PRIMARY_API_URL", pdnsURL(st, "pdns-primary")},
+		{"PRIMARY_METRICS_URL", "http://" + loopback(st.Ports["primary.metrics"]) + "/metrics"},
 		{"DNS_PRIMARY", dns("pdns-primary")},
 		{"DNS_SECONDARIES", dns("pdns-secondary-1") + "," + dns("pdns-secondary-2")},
 		{"SECONDARY_API_URLS", pdnsURL(st, "pdns-secondary-1") + "," + pdnsURL(st, "pdns-secondary-2")},

@@ -45,7 +45,8 @@ func (s *System) preparePowerDNS(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{s.path("config", name), s.path("data", name), s.path("run", name)} {
+	own := s.path("config", name, "pdns.d") // settings of the user's own, which win
+	for _, dir := range []string{own, s.path("data", name), s.path("run", name)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (s *System) preparePowerDNS(ctx context.Context, name string) error {
 	// path of a checkout may be long.
 	settings := []string{
 		"local-address=127.0.0.1", fmt.Sprintf("local-port=%d", st.Ports[name+".dns"]),
-		"daemon=no", "guardian=no", "socket-dir=" + filepath.Join("run", name), "version-string=anonymous", "security-poll-suffix=",
+		"include-dir=" + own, "daemon=no", "guardian=no", "socket-dir=" + filepath.Join("run", name), "version-string=anonymous", "security-poll-suffix=",
 		"api=yes", "api-key=" + key, "webserver=yes", "webserver-address=127.0.0.1",
 		fmt.Sprintf("webserver-port=%d", st.Ports[name+".api"]), "webserver-allow-from=127.0.0.1", "webserver-max-bodysize=100",
 		"query-cache-ttl=0", "negquery-cache-ttl=0",

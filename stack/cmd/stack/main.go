@@ -29,7 +29,7 @@ func root() *cobra.Command {
 		SilenceErrors: true, // main prints the error once
 	}
 	cmd.SetOut(os.Stdout) // results; progress and errors go to standard error
-	cmd.AddCommand(demoCommand(), upCommand(), downCommand(), psCommand(), serveCommand())
+	cmd.AddCommand(demoCommand(), benchCommand(), upCommand(), downCommand(), psCommand(), serveCommand())
 	cmd.AddCommand(processCommands()...)
 	return cmd
 }

@@ -1,0 +1,105 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/delay"
+	"github.com/pdns-distribute/pdns-distribute/stack/system"
+)
+
+// detour is the way between one secondary and one server.
+type detour struct {
+	secondary, server string
+	*delay.Link
+}
+
+// distance measures changes with the secondaries away from NATS, Consul and Temporal. The floor is measured beside it, on
+// this machine: its connections are not delayed.
+func (b *bench) distance(ctx context.Context) error {
+	if err := b.moveAway(ctx); err != nil {
+		return err
+	}
+	for _, trip := range b.RoundTrips {
+		for _, d := range b.detours {
+			d.SetRoundTrip(trip)
+		}
+		if err := b.changesAt(ctx, trip); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) changesAt(ctx context.Context, trip time.Duration) error {
+	at := fmt.Sprintf(", round trip %s", trip)
+	label := fmt.Sprintf("at%d", trip.Milliseconds())
+	n := min(b.Changes, 30)
+	leisure, err := b.leisurely(ctx, "leisure"+label, n, 0)
+	if err != nil {
+		return err
+	}
+	row, err := b.row(ctx, "row"+label, n, 0)
+	if err != nil {
+		return err
+	}
+	burst, err := b.bursts(ctx, "burst"+label, 3, 0)
+	if err != nil {
+		return err
+	}
+	for _, r := range append([]Row{leisure.row(oneChange, "ms"), row.row(oneInARow, "ms")}, burst...) {
+		r.What += at
+		if r.Unit == "ms" {
+			r.RoundTrip = milliseconds(trip)
+		}
+		b.add(r)
+	}
+	return nil
+}
+
+// moveAway starts the secondaries' workers again, the first time, with all their connections over detours that do not
+// delay yet.
+func (b *bench) moveAway(ctx context.Context) error {
+	if b.detours != nil {
+		return nil
+	}
+	servers := []struct{ name, address string }{
+		{"nats", strings.TrimPrefix(b.env["NATS_URL"], "tls://")},
+		{"consul", strings.TrimPrefix(b.env["CONSUL_HTTP_ADDR"], "https://")},
+		{"temporal", b.env["TEMPORAL_ADDRESS"]},
+	}
+	for _, name := range []string{system.RoleSecondary1, system.RoleSecondary2} {
+		var addresses []string
+		for _, server := range servers {
+			link, err := delay.Listen(ctx, server.address)
+			if err != nil {
+				return err
+			}
+			b.detours = append(b.detours, detour{name, server.name, link})
+			addresses = append(addresses, server.address+`"`, link.Address()+`"`)
+		}
+		if err := b.reconfigure(ctx, name, strings.NewReplacer(addresses...).Replace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reconfigure starts a process of the product again with its configuration changed.
+func (b *bench) reconfigure(ctx context.Context, name string, change func(string) string) error {
+	path := b.sys.ConfigPath(name)
+	settings, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := b.sys.Stop(ctx, name); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(change(string(settings))), 0o600); err != nil {
+		return err
+	}
+	return b.sys.Start(ctx, name)
+}

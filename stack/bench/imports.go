@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/client"
+)
+
+// clients is how many make and delete zones at once.
+const clients = 4
+
+// parallel does something n times, by so many clients, until one fails.
+func parallel(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(clients)
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		group.Go(func() error { return do(ctx, i) })
+	}
+	return group.Wait()
+}
+
+// imports measures many new zones at once, and how long a change of another zone takes meanwhile.
+func (b *bench) imports(ctx context.Context) error {
+	for _, size := range b.Zones {
+		after, all, single := samples{}, samples{}, samples{}
+		for _, w := range b.all {
+			n := size
+			if w.name == nativeName {
+				n = min(n, b.NativeZones)
+			}
+			if n == 0 {
+				continue
+			}
+			i, err := b.importWatched(ctx, w, n, single)
+			if err != nil {
+				return err
+			}
+			all.add(w, float64(n)/i.all.Seconds())
+			if w.name == productName {
+				i.secondaries = i.all // there it is one
+			}
+			after.add(w, float64(n)/i.secondaries.Seconds())
+		}
+		b.add(after.row(fmt.Sprintf("import of %d zones", size), "zones/s"))
+		b.add(all.row(fmt.Sprintf("import of %d zones, all with their creation at the primary", size), "zones/s"))
+		b.add(single.row(fmt.Sprintf("one change during the import of %d zones", size), "ms"))
+	}
+	return nil
+}
+
+// imported is how long an import took: all of it, and what of it was left when the primary held all zones.
+type imported struct{ all, secondaries time.Duration }
+
+func importedZone(w *way, size, i int) string { return w.zone(fmt.Sprintf("z%d.import%d", i, size)) }
+
+// importOf makes n zones of 10 records at the primary, then known to the secondaries, and waits until these serve all.
+func (b *bench) importOf(ctx context.Context, w *way, n int) (imported, error) {
+	zone := func(i int) string { return importedZone(w, n, i) }
+	began := time.Now()
+	err := parallel(ctx, n, func(ctx context.Context, i int) error {
+		name := zone(i)
+		return b.create(ctx, w, name, false, client.Set("mail."+name, "A",
+			"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"))
+	})
+	if err != nil {
+		return imported{}, err
+	}
+	held := time.Now()
+	served, err := b.spread(ctx, w, n, zone, b.secondaries)
+	b.imported[w.name] = n
+	return imported{served.Sub(began), served.Sub(held)}, err
+}
+
+// spread makes n zones that the primary holds known to these secondaries and waits until they serve all.
+func (b *bench) spread(ctx context.Context, w *way, n int, zone func(int) string, to []*client.Nameserver) (time.Time, error) {
+	err := parallel(ctx, n, func(ctx context.Context, i int) error {
+		if err := w.add(ctx, zone(i), to); err != nil {
+			return err
+		}
+		return w.push(ctx, zone(i), to)
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return b.awaitAll(ctx, to, n, func(i int) question { return holds(zone(i)) })
+}
+
+// importWatched is importOf with changes of another zone meanwhile, the next pace after the last was served.
+func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples) (imported, error) {
+	label := fmt.Sprintf("during%d", n)
+	if err := b.zones(ctx, label, []*way{w}); err != nil {
+		return imported{}, err
+	}
+	done, watched := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for i := 1; ; i++ {
+			t, err := b.change(ctx, w, w.zone(label), i)
+			if err != nil {
+				watched <- err
+				return
+			}
+			single.add(w, milliseconds(t.fromRequest))
+			select {
+			case <-done:
+				watched <- nil
+				return
+			case <-time.After(pace):
+			}
+		}
+	}()
+	result, err := b.importOf(ctx, w, n)
+	close(done)
+	if failed := <-watched; err == nil {
+		err = failed
+	}
+	return result, err
+}
+
+// deletes measures the deletion of many zones: at the primary, until no secondary serves them. PowerDNS's own replication
+// deletes nothing.
+func (b *bench) deletes(ctx context.Context) error {
+	s := samples{}
+	n := b.Deletes
+	for _, w := range b.all {
+		if w.name == nativeName {
+			continue
+		}
+		if b.imported[w.name] < n {
+			if _, err := b.importOf(ctx, w, n); err != nil {
+				return err
+			}
+		}
+		zone := func(i int) string { return importedZone(w, b.imported[w.name], i) }
+		began := time.Now()
+		err := parallel(ctx, n, func(ctx context.Context, i int) error {
+			if err := b.call(ctx, w.primary, http.MethodDelete, "/zones/"+zone(i), nil); err != nil {
+				return err
+			}
+			return w.drop(ctx, zone(i), b.secondaries)
+		})
+		if err != nil {
+			return err
+		}
+		gone, err := b.awaitAll(ctx, b.secondaries, n, func(i int) question { return lacks(zone(i)) })
+		if err != nil {
+			return err
+		}
+		s.add(w, float64(n)/gone.Sub(began).Seconds())
+		b.imported[w.name] = 0
+	}
+	b.add(s.row(fmt.Sprintf("deletion of %d zones", n), "zones/s"))
+	return nil
+}

@@ -1,0 +1,62 @@
+package bench
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A whole run at the least size, with the comparison with an earlier one.
+func TestRun(t *testing.T) {
+	if os.Getenv("STACK_BIN") == "" {
+		t.Fatal("STACK_BIN is not set: run `make test`, or build it with stack/setup.sh test and set it to bin/stack")
+	}
+	baselines := t.TempDir()
+	earlier := &Result{Rows: []Row{{What: oneChange, Unit: "ms", Product: &Figures{P50: 1000}, Floor: &Figures{P50: 1}}}}
+	if err := earlier.write(filepath.Join(baselines, "2001-01-01T0000.json")); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "bench") //nolint:usetesting // a shorter path: that of a Unix socket has at most 107 octets
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	var out, progress strings.Builder
+	err = Run(t.Context(), Options{
+		Dir: dir, Scenarios: []string{"change", "burst", "records", "import", "delete"}, Changes: 4, Native: 1, Burst: 5,
+		Zones: []int{8}, NativeZones: 2, Deletes: 8, Records: []int{100}, Signed: []int{100}, Baselines: baselines, Record: true,
+		Out: &out, Progress: &progress,
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result Result
+	if err := json.Unmarshal(data, &result); err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Rows) < 15 || len(result.Peaks) == 0 || result.Versions["powerdns"] == "" || result.Machine.Cores == 0 {
+		t.Errorf("incomplete: %s", data)
+	}
+	for _, row := range result.Rows {
+		if row.Unit != "exports" && (row.Product == nil || row.Floor == nil || row.toFloor() <= 0) {
+			t.Errorf("no ratio to the floor: %+v", row)
+		}
+	}
+	for _, want := range []string{"one change", "× floor", "2001-01-01T0000.json", "better by"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+	if recorded, _, err := lastOf(baselines); err != nil || len(recorded.Rows) != len(result.Rows) {
+		t.Errorf("recorded for the next comparison: %+v, %v", recorded, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "system")); !os.IsNotExist(err) {
+		t.Errorf("the system's folder stays: %v", err)
+	}
+}

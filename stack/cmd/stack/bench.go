@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/bench"
+)
+
+func benchCommand() *cobra.Command {
+	var opts bench.Options
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure a system of its own, beside PowerDNS's own replication and the least that PowerDNS needs",
+		Long:  "Scenarios:\n  " + strings.Join(bench.Names(), "\n  "),
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if opts.Changes < 1 || opts.Burst < 1 {
+				return fmt.Errorf("--changes and --burst must be at least 1")
+			}
+			opts.Out, opts.Progress = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return bench.Run(cmd.Context(), opts)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.Dir, "dir", ".bench", "folder of the system and of result.json; emptied first")
+	f.StringSliceVar(&opts.Scenarios, "scenarios", nil, "run only these")
+	f.IntVar(&opts.Changes, "changes", 100, "single changes of a zone")
+	f.IntVar(&opts.Native, "native", 20, "how many of them native replication takes part in, which needs a second for each")
+	f.IntVar(&opts.Burst, "burst", 200, "changes in a burst")
+	f.IntSliceVar(&opts.Zones, "zones", []int{1000}, "sizes of imports, e.g. 1000,10000")
+	f.IntVar(&opts.NativeZones, "native-zones", 200, "native replication imports at most so many, 40 a second")
+	f.IntVar(&opts.Deletes, "deletes", 1000, "zones to delete")
+	f.IntSliceVar(&opts.Records, "records", []int{1000, 100_000}, "sizes of big zones, e.g. 1000,100000,1000000")
+	f.IntSliceVar(&opts.Signed, "signed", []int{1000}, "sizes of signed zones")
+	f.DurationSliceVar(&opts.RoundTrips, "round-trips", []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond},
+		"delays between secondaries and NATS, Consul and Temporal")
+	f.StringVar(&opts.Baselines, "baselines", "docs/benchmarks", "folder of committed results; the newest is compared with")
+	f.BoolVar(&opts.Record, "record", false, "write the result there, to be committed")
+	f.BoolVar(&opts.Keep, "keep", false, "leave data and logs in the folder")
+	return cmd
+}
