@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,9 @@ const (
 // ZonesInput names the zones of a batch.
 type ZonesInput struct {
 	Zones []string `json:"zones"`
+	// Above asks ExportZones for versions above this number even of what has not
+	// changed.
+	Above int64 `json:"above,omitempty"`
 }
 
 // ZonesResult counts the zones of a batch by outcome. Alone lists those that
@@ -56,7 +60,7 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	for _, zone := range in.Zones {
 		group.Go(func() error {
 			if ctx.Err() == nil {
-				result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone})
+				result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone, Above: in.Above})
 				batch.note(zone, result, err)
 				done.Add(1)
 			}
@@ -114,7 +118,7 @@ func (b *batchResult) leave(zone, reason string) {
 func (s *Secondary) ApplyZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	brought, err := s.bringAll(ctx, in.Zones, &done)
+	brought, _, err := s.bringAll(ctx, in.Zones, &done, time.Time{})
 	if err != nil {
 		return ZonesResult{}, fmt.Errorf("apply %d zones on secondary %s: %w", len(in.Zones), s.ID, err)
 	}

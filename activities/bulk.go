@@ -41,19 +41,23 @@ type brought struct {
 	// failed are zones that could not be brought, hopeless those that never
 	// can, ahead those whose applied version is above the newest published one.
 	failed, hopeless, ahead []string
+	// above is the highest applied version of those ahead.
+	above int64
 	// first is what was wrong with the first of failed, why with that of hopeless.
 	first, why error
 }
 
-// bringAll brings each of zones to its newest version and counts done up. The
-// error is that of ctx; what is wrong with single zones is in the result.
-func (s *Secondary) bringAll(ctx context.Context, zones []string, done *atomic.Int64) (*brought, error) {
-	result := &brought{outcomes: make(map[string]int)}
+// bringAll brings each of zones to its newest version and counts done up. None is
+// begun after until, unless that is zero; begun says how many were. The error
+// is that of ctx; what is wrong with single zones is in the result.
+func (s *Secondary) bringAll(ctx context.Context, zones []string, done *atomic.Int64, until time.Time) (result *brought, begun int, err error) {
+	result = &brought{outcomes: make(map[string]int)}
 	var group errgroup.Group
 	for _, zone := range zones {
-		if err := s.bulk.take(ctx); err != nil {
+		if !until.IsZero() && time.Now().After(until) || s.bulk.take(ctx) != nil {
 			break
 		}
+		begun++
 		group.Go(func() error {
 			defer s.bulk.free()
 			started := time.Now()
@@ -63,16 +67,18 @@ func (s *Secondary) bringAll(ctx context.Context, zones []string, done *atomic.I
 			return nil
 		})
 	}
-	return result, errors.Join(group.Wait(), ctx.Err())
+	err = errors.Join(group.Wait(), ctx.Err())
+	return result, begun, err
 }
 
 // note returns the outcome under which a zone is counted.
 func (b *brought) note(zone, outcome string, err error) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	applied, ahead := newerThanPublished(err)
 	switch {
-	case isNewerApplied(err):
-		b.ahead = append(b.ahead, zone)
+	case ahead:
+		b.ahead, b.above = append(b.ahead, zone), max(b.above, applied)
 		outcome = "ahead"
 	case hopeless(err):
 		b.hopeless = append(b.hopeless, zone)

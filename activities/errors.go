@@ -24,6 +24,8 @@ const (
 	// zone, as its API (4.7 to 5.0) does where the name has octets other than
 	// letters, digits, '-', '_', '/' and '.'.
 	ErrTypeCannotHold = "CannotHold"
+	// ErrTypeRunFailed says that a run of a workflow that was waited for failed.
+	ErrTypeRunFailed = "RunFailed"
 	// ErrTypeBadInput says that the input can never work.
 	ErrTypeBadInput = "BadInput"
 )
@@ -70,8 +72,12 @@ func newerApplied(v pdns.Version, secondary string, applied int64) error {
 	return temporal.NewNonRetryableApplicationError(message, ErrTypeNewerApplied, nil, applied)
 }
 
-// isNewerApplied recognises newerApplied's errors.
-func isNewerApplied(err error) bool {
+// newerThanPublished recognises newerApplied's errors and returns the applied
+// version.
+func newerThanPublished(err error) (applied int64, is bool) {
 	var app *temporal.ApplicationError
-	return errors.As(err, &app) && app.Type() == ErrTypeNewerApplied
+	if !errors.As(err, &app) || app.Type() != ErrTypeNewerApplied {
+		return 0, false
+	}
+	return applied, app.Details(&applied) == nil
 }

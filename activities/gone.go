@@ -49,7 +49,7 @@ type PublishTombstoneInput struct {
 func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput) (ExportZoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
 	last, revision, err := p.Versions.Newest(ctx, in.Zone)
-	if err != nil {
+	if err != nil && !errors.Is(err, pdns.ErrNoVersion) { // nothing is published of one left over
 		return ExportZoneResult{}, classify(fmt.Errorf("delete zone %s: %w", in.Zone, err))
 	}
 	if last.Deleted || revision != in.Revision {

@@ -99,6 +99,9 @@ type ExportZoneInput struct {
 	Local bool `json:"local,omitempty"`
 	// Above asks for a version above this number even if nothing changed.
 	Above int64 `json:"above,omitempty"`
+	// LeftOver says that a secondary holds the zone: it may be gone although
+	// nothing of it is published.
+	LeftOver bool `json:"left_over,omitempty"`
 	// Pause is how long to wait before anything is looked at, at most a
 	// second or so: what changes meanwhile shares this export.
 	Pause time.Duration `json:"pause,omitempty"`
@@ -225,7 +228,7 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 // exportGone deals with a zone that the local PowerDNS does not hold.
 func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
 	switch {
-	case revision == 0:
+	case revision == 0 && !in.LeftOver:
 		result := p.result(ExportUnknown)
 		result.Reason = fmt.Sprintf("zone %s is not on primary %s and was never distributed", zone, p.ID)
 		return result, nil

@@ -3,7 +3,9 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
@@ -11,10 +13,24 @@ import (
 // namesShown bounds the zone names that a result carries.
 const namesShown = 20
 
-// ReconcileZonesInput is empty today.
-type ReconcileZonesInput struct{}
+// Exporter has zones exported on a primary.
+type Exporter interface {
+	// ExportAbove has zones exported with versions above a number, and applied; nil
+	// once Temporal has taken it.
+	ExportAbove(ctx context.Context, zones []string, above int64) error
+}
 
-// ReconcileZonesResult counts what a full compare of one secondary found.
+// ReconcileZonesInput asks for a piece of a full compare.
+type ReconcileZonesInput struct {
+	// Compare names the full compare: a piece of the same one goes on where the
+	// last piece ended.
+	Compare string `json:"compare,omitempty"`
+	// Within is how long zones are begun; without it the piece is the whole.
+	Within time.Duration `json:"within,omitempty"`
+}
+
+// ReconcileZonesResult counts what a full compare of one secondary found, and
+// what one piece of it did.
 type ReconcileZonesResult struct {
 	Zones   int `json:"zones"`
 	Current int `json:"current"`
@@ -28,8 +44,8 @@ type ReconcileZonesResult struct {
 	Blocked      int      `json:"blocked"`
 	Unknown      int      `json:"unknown"`
 	UnknownZones []string `json:"unknown_zones,omitempty"`
-	// Ahead counts zones whose applied version is above the newest
-	// published one: they wait for a fresh export.
+	// Ahead counts zones whose applied version was above the newest published
+	// one: a fresh export of them was asked for.
 	Ahead      int      `json:"ahead"`
 	AheadZones []string `json:"ahead_zones,omitempty"`
 	// Failed counts zones that this secondary can never hold as things are;
@@ -37,68 +53,103 @@ type ReconcileZonesResult struct {
 	Failed      int      `json:"failed,omitempty"`
 	FailedZones []string `json:"failed_zones,omitempty"`
 	Reason      string   `json:"reason,omitempty"`
+	// Remaining counts the zones left to the next piece.
+	Remaining int `json:"remaining,omitempty"`
 }
 
-// ReconcileProgress is the heartbeat of a reconcile.
-type ReconcileProgress struct {
-	Done  int64 `json:"done"`
-	Total int   `json:"total"`
+// Done counts the zones that this piece is done with.
+func (r ReconcileZonesResult) Done() int { return r.Applied + r.Deleted + r.Ahead + r.Failed }
+
+// Add takes in the next piece of the same full compare.
+func (r *ReconcileZonesResult) Add(next ReconcileZonesResult) {
+	next.Applied += r.Applied
+	next.Deleted += r.Deleted
+	next.Ahead += r.Ahead
+	next.Failed += r.Failed
+	next.AheadZones = first(append(slices.Clone(r.AheadZones), next.AheadZones...))
+	next.FailedZones = first(append(slices.Clone(r.FailedZones), next.FailedZones...))
+	if r.Reason != "" {
+		next.Reason = r.Reason
+	}
+	*r = next
+}
+
+// fullCompare is what is left of a full compare between two pieces.
+type fullCompare struct {
+	name string
+	plan pdns.Plan
+	// zones counts the published ones, todo are those still to be brought.
+	zones int
+	todo  []string
 }
 
 // ReconcileZones compares all zones of this secondary with the newest versions
-// and brings those that differ. It is resumable since a second attempt
-// compares anew and finds less to do.
-func (s *Secondary) ReconcileZones(ctx context.Context, _ ReconcileZonesInput) (ReconcileZonesResult, error) {
-	var done atomic.Int64
-	var total atomic.Int64
-	defer beat(ctx, func() any { return ReconcileProgress{Done: done.Load(), Total: int(total.Load())} })()
-	plan, zones, err := s.plan(ctx)
+// and brings those that differ, piece by piece. It is resumable at any moment: a
+// piece that finds nothing of the one before compares anew and finds less to do.
+func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) (ReconcileZonesResult, error) {
+	var done, total atomic.Int64
+	defer beat(ctx, func() any { return batchProgress{Done: done.Load(), Total: int(total.Load())} })()
+	work, err := s.takeUp(ctx, in.Compare)
 	if err != nil {
 		return ReconcileZonesResult{}, classify(fmt.Errorf("reconcile secondary %s: %w", s.ID, err))
 	}
-	todo := append(append([]string{}, plan.Apply...), plan.Delete...)
-	total.Store(int64(len(todo)))
-
-	brought, err := s.bringAll(ctx, todo, &done)
-	if err != nil {
-		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s after %d of %d zones: %w", s.ID, done.Load(), len(todo), err)
+	total.Store(int64(len(work.todo)))
+	until := time.Time{}
+	if in.Within > 0 {
+		until = time.Now().Add(in.Within)
 	}
-	if err := brought.failure(); err != nil {
+	brought, begun, err := s.bringAll(ctx, work.todo, &done, until)
+	if err == nil && len(brought.ahead) > 0 {
+		err = s.Exporter.ExportAbove(ctx, brought.ahead, brought.above)
+	}
+	if err != nil {
+		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s after %d of %d zones: %w", s.ID, done.Load(), len(work.todo), err)
+	}
+	// Those that failed come last.
+	work.todo = slices.Concat(work.todo[begun:], brought.failed)
+	if begun > 0 && len(brought.failed) == begun && len(work.todo) == begun {
 		// Retryable whatever the first failure was: the next attempt has only
 		// the failed zones left.
-		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d of %d zones failed, the first: %w", s.ID, len(brought.failed), len(todo), err)
+		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d zones failed, the first: %w", s.ID, begun, brought.failure())
 	}
-	return ReconcileZonesResult{
-		Zones: zones, Current: plan.Current, Applied: len(plan.Apply) - len(brought.ahead) - len(brought.hopeless), Deleted: len(plan.Delete),
-		Foreign: len(plan.Foreign), ForeignZones: first(plan.Foreign), Blocked: plan.Blocked,
-		Unknown: len(plan.Unknown), UnknownZones: first(plan.Unknown),
-		Ahead: len(brought.ahead), AheadZones: first(brought.ahead),
-		Failed: len(brought.hopeless), FailedZones: first(brought.hopeless), Reason: brought.reason(),
-	}, nil
+	if len(work.todo) > 0 {
+		s.full.Store(work)
+	}
+	return work.result(begun, brought), nil
 }
 
-// plan reads all three sides completely before anything is decided.
-func (s *Secondary) plan(ctx context.Context) (pdns.Plan, int, error) {
+// takeUp returns what the last piece of this full compare has left, or begins
+// it: all three sides are read completely before anything is decided.
+func (s *Secondary) takeUp(ctx context.Context, name string) (*fullCompare, error) {
+	if work := s.full.Swap(nil); work != nil && work.name == name {
+		return work, nil
+	}
 	var newest []pdns.Version
 	for v, err := range s.Versions.All(ctx) {
 		if err != nil {
-			return pdns.Plan{}, 0, fmt.Errorf("list the newest versions: %w", err)
+			return nil, fmt.Errorf("list the newest versions: %w", err)
 		}
 		newest = append(newest, v)
 	}
-	zones, err := s.PowerDNS.Zones(ctx)
+	held, applied, err := s.state(ctx)
 	if err != nil {
-		return pdns.Plan{}, 0, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
+		return nil, err
 	}
-	held := make([]pdns.Held, len(zones))
-	for i, zone := range zones {
-		held[i] = pdns.Held{Zone: zone.Name, Serial: zone.Serial, Ours: zone.OwnedBy(pdns.Account, s.Master)}
+	plan := pdns.PlanReconcile(newest, held, applied)
+	return &fullCompare{name: name, plan: plan, zones: len(newest), todo: slices.Concat(plan.Apply, plan.Delete)}, nil
+}
+
+// result is that of a piece that has begun so many zones.
+func (w *fullCompare) result(begun int, b *brought) ReconcileZonesResult {
+	deleted := b.outcomes[AppliedDelete]
+	return ReconcileZonesResult{
+		Zones: w.zones, Current: w.plan.Current, Deleted: deleted, Remaining: len(w.todo),
+		Applied: begun - deleted - len(b.ahead) - len(b.hopeless) - len(b.failed),
+		Foreign: len(w.plan.Foreign), ForeignZones: first(w.plan.Foreign), Blocked: w.plan.Blocked,
+		Unknown: len(w.plan.Unknown), UnknownZones: first(w.plan.Unknown),
+		Ahead: len(b.ahead), AheadZones: first(b.ahead),
+		Failed: len(b.hopeless), FailedZones: first(b.hopeless), Reason: b.reason(),
 	}
-	applied, err := s.Applied.All()
-	if err != nil {
-		return pdns.Plan{}, 0, err
-	}
-	return pdns.PlanReconcile(newest, held, applied), len(newest), nil
 }
 
 func first(zones []string) []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -53,10 +54,15 @@ type Secondary struct {
 	Transfer *transfer.Server
 	Versions Subscriber
 	Applied  AppliedState
+	// Catalogues are what health checks compare with.
+	Catalogues CatalogueReader
+	// Exporter is asked where this secondary has applied more than is published.
+	Exporter Exporter
 	Metrics  *SecondaryMetrics
 
 	zones zoneLocks
 	bulk  bulkSlots
+	full  atomic.Pointer[fullCompare]
 }
 
 // What an apply did; ApplyZoneResult.Outcome.
@@ -141,7 +147,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneRe
 		if known && applied.Version > newest.Version {
 			return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
 		}
-		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.serves(ctx, newest) == nil) {
+		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
 		}
 		outcome, err = s.bring(ctx, newest, known, s.content)
@@ -159,6 +165,19 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneRe
 			return ApplyZoneResult{}, err
 		}
 	}
+}
+
+// stands says whether v, once applied, still is what this secondary has: a zone
+// that was deleted may be held again and, as long as it is empty, not be served.
+func (s *Secondary) stands(ctx context.Context, v pdns.Version) bool {
+	if s.serves(ctx, v) != nil {
+		return false
+	}
+	if !v.Deleted {
+		return true
+	}
+	_, err := s.PowerDNS.Zone(ctx, v.Zone)
+	return errors.Is(err, api.ErrNotFound)
 }
 
 // opener returns how to open the content of v, as often as PowerDNS asks for it.

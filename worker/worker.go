@@ -49,6 +49,8 @@ type Primary struct {
 	Activity  *activities.Primary
 	Directory *activities.Directory
 	Verifier  *activities.Verifier
+	Checks    *activities.Checks
+	Scanner   *activities.Scanner
 	Logger    *slog.Logger
 }
 
@@ -67,6 +69,7 @@ func (p Primary) Workflows() *Gated {
 		RegisterWorkflows(w)
 		w.RegisterActivity(p.Activity)
 		w.RegisterActivity(p.Directory)
+		w.RegisterActivity(p.Checks)
 		return []worker.Worker{w}
 	})
 }
@@ -87,6 +90,8 @@ func (p Primary) Exports() *Gated {
 			w.RegisterActivity(p.Activity)
 			w.RegisterActivity(p.Directory)
 			w.RegisterActivity(p.Verifier)
+			w.RegisterActivity(p.Checks)
+			w.RegisterActivity(p.Scanner)
 			workers = append(workers, w)
 		}
 		return workers
@@ -112,4 +117,6 @@ func RegisterWorkflows(w worker.WorkflowRegistry) {
 	w.RegisterWorkflow(workflows.SyncZone)
 	w.RegisterWorkflow(workflows.SyncZones)
 	w.RegisterWorkflow(workflows.ReconcileSecondary)
+	w.RegisterWorkflow(workflows.CheckHealth)
+	w.RegisterWorkflow(workflows.ScanPrimary)
 }

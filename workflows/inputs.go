@@ -15,6 +15,8 @@ type ZoneChange struct {
 	Primary string `json:"primary,omitempty"`
 	// Trigger is what asks, one of the Trigger constants.
 	Trigger string `json:"trigger,omitempty"`
+	// LeftOver is [SyncZoneInput.LeftOver].
+	LeftOver bool `json:"left_over,omitempty"`
 }
 
 // SyncZoneInput starts SyncZone. Only Zone is required.
@@ -27,6 +29,9 @@ type SyncZoneInput struct {
 	// Primary is the primary that exports first; by default any.
 	Primary string `json:"primary,omitempty"`
 
+	// LeftOver says that a secondary holds the zone although nothing of it is
+	// published: where it is gone from every primary, it is deleted.
+	LeftOver bool `json:"left_over,omitempty"`
 	// Carried is the state that a continued run takes over. Set by the
 	// workflow itself only.
 	Carried *SyncZoneCarried `json:"carried,omitempty"`
@@ -44,6 +49,12 @@ type SyncZonesInput struct {
 	Trigger string `json:"trigger,omitempty"`
 	// Primary is the primary that exports first; by default any.
 	Primary string `json:"primary,omitempty"`
+	// Above asks for versions above this number even of what has not changed:
+	// a secondary has applied it.
+	Above int64 `json:"above,omitempty"`
+	// Unchecked leaves out the check from outside: whoever asks compares
+	// afterwards.
+	Unchecked bool `json:"unchecked,omitempty"`
 }
 
 // ReconcileSecondaryInput starts ReconcileSecondary. Only Secondary is required.

@@ -14,6 +14,8 @@ const (
 	SyncZoneType           = "SyncZone"
 	SyncZonesType          = "SyncZones"
 	ReconcileSecondaryType = "ReconcileSecondary"
+	CheckHealthType        = "CheckHealth"
+	ScanPrimaryType        = "ScanPrimary"
 )
 
 // Signals and queries and updates.
@@ -23,6 +25,9 @@ const (
 	// SignalReconcile asks a running ReconcileSecondary for one more round;
 	// payload [ReconcileSecondaryInput].
 	SignalReconcile = "reconcile"
+	// SignalCheck asks the run of a check that is at work for more; payload
+	// [CheckInput].
+	SignalCheck = "check"
 	// QueryStatus returns a workflow's state as readable JSON.
 	QueryStatus = "status"
 	// UpdateSync asks SyncZone for an export and waits until every secondary
@@ -56,9 +61,11 @@ func ReconcileSecondaryID(id string) string { return "reconcile-secondary/" + id
 
 // What started a workflow; the search attribute Trigger.
 const (
-	TriggerEvent  = "event"
-	TriggerManual = "manual"
-	TriggerReturn = "return"
+	TriggerEvent       = "event"
+	TriggerManual      = "manual"
+	TriggerReturn      = "return"
+	TriggerHealthCheck = "health-check"
+	TriggerScan        = "scan"
 )
 
 // How a sync ended; the search attribute Outcome.

@@ -25,12 +25,13 @@ func TestRegisteredNames(t *testing.T) {
 	add := func(kind, name string) { lines = append(lines, kind+" "+name) }
 	for name, workflow := range map[string]any{
 		SyncZoneType: SyncZone, SyncZonesType: SyncZones, ReconcileSecondaryType: ReconcileSecondary,
+		CheckHealthType: CheckHealth, ScanPrimaryType: ScanPrimary,
 	} {
 		full := runtime.FuncForPC(reflect.ValueOf(workflow).Pointer()).Name()
 		require.Equal(t, name, full[strings.LastIndex(full, ".")+1:])
 		add("workflow", name)
 	}
-	for _, holder := range []any{primary, directory, verifier, secondary} {
+	for _, holder := range []any{primary, directory, verifier, secondary, checks, scanner} {
 		methods := reflect.TypeOf(holder)
 		for i := range methods.NumMethod() {
 			add("activity", methods.Method(i).Name)
@@ -38,6 +39,7 @@ func TestRegisteredNames(t *testing.T) {
 	}
 	add("signal", SignalZoneChanged)
 	add("signal", SignalReconcile)
+	add("signal", SignalCheck)
 	add("query", QueryStatus)
 	add("update", UpdateSync)
 	add("task-queue", WorkflowQueue)
@@ -47,10 +49,13 @@ func TestRegisteredNames(t *testing.T) {
 	add("workflow-id", SyncZoneID("<zone>"))
 	add("workflow-id", SyncZonesID("<batch>"))
 	add("workflow-id", ReconcileSecondaryID("<id>"))
+	for _, check := range Checks {
+		add("workflow-id", check.ID)
+	}
 	for _, name := range []string{AttributeZone, AttributeSecondary, AttributeTrigger, AttributeOutcome} {
 		add("search-attribute", name)
 	}
-	for _, name := range []string{activities.ErrTypeNewerApplied, activities.ErrTypeRefused, activities.ErrTypeBadInput} {
+	for _, name := range []string{activities.ErrTypeNewerApplied, activities.ErrTypeRefused, activities.ErrTypeBadInput, activities.ErrTypeRunFailed} {
 		add("error-type", name)
 	}
 	slices.Sort(lines)

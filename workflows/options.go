@@ -28,6 +28,8 @@ const (
 	// applyWithin is how long a secondary may fail or be slow before it is
 	// lagging; it is reconciled on its return.
 	applyWithin = 2 * time.Minute
+	// reconcileWithin bounds a full compare of one secondary with its repairs.
+	reconcileWithin = 12 * time.Hour
 )
 
 func retries(initial time.Duration, attempts int32) *temporal.RetryPolicy {
@@ -120,10 +122,59 @@ func reconciling(ctx workflow.Context, id string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              SecondaryHostQueue(id),
 		ScheduleToStartTimeout: hostStart,
-		ScheduleToCloseTimeout: 12 * time.Hour,
+		ScheduleToCloseTimeout: reconcileWithin,
 		StartToCloseTimeout:    2 * time.Hour,
 		HeartbeatTimeout:       heartbeatTimeout,
 		RetryPolicy:            retries(time.Second, 0),
 		Summary:                "compare all zones of " + id,
+	})
+}
+
+// joining is for waiting until another workflow has ended, which is bounded by
+// that one's own bound and what comes before it.
+func joining(ctx workflow.Context, workflowType string, within time.Duration) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           PrimaryQueue,
+		StartToCloseTimeout: within + time.Minute,
+		HeartbeatTimeout:    heartbeatTimeout,
+		RetryPolicy:         retries(500*time.Millisecond, 0),
+		Summary:             "wait for " + workflowType,
+	})
+}
+
+// surveying is for comparing a primary with what was published and having the
+// differences synced.
+func surveying(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              PrimaryQueue,
+		ScheduleToCloseTimeout: 90 * time.Minute,
+		StartToCloseTimeout:    45 * time.Minute,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(500*time.Millisecond, 0),
+		Summary:                "compare what the primary holds with what was published",
+	})
+}
+
+// scanning is the same without waiting for syncs. The next scan comes soon.
+func scanning(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              PrimaryQueue,
+		ScheduleToCloseTimeout: 5 * time.Minute,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(500*time.Millisecond, 0),
+		Summary:                "compare what the primary holds with what was published",
+	})
+}
+
+// comparing is for a secondary that compares itself with a catalogue. One whose
+// worker does not answer is lagging.
+func comparing(ctx workflow.Context, id string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              SecondaryHostQueue(id),
+		ScheduleToStartTimeout: hostStart,
+		ScheduleToCloseTimeout: 10 * time.Minute,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(500*time.Millisecond, 10),
+		Summary:                "compare " + id + " with the catalogue",
 	})
 }

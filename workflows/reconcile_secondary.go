@@ -2,6 +2,8 @@ package workflows
 
 import (
 	"fmt"
+	"math"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -17,8 +19,24 @@ type ReconcileSecondaryResult struct {
 	Reason    string                          `json:"reason,omitempty"`
 	Rounds    int                             `json:"rounds"`
 	Found     activities.ReconcileZonesResult `json:"found"`
-	Error     string                          `json:"error,omitempty"`
+	// Progress says how far a running round is.
+	Progress *ReconcileProgress `json:"progress,omitempty"`
+	Error    string             `json:"error,omitempty"`
 }
+
+// ReconcileProgress is how far a round is.
+type ReconcileProgress struct {
+	Done  int `json:"done"`
+	Total int `json:"total"`
+	// Rate is zones a second since the round began.
+	Rate float64 `json:"rate"`
+}
+
+// The lengths of a round's pieces: at first short, so that progress shows soon.
+const (
+	firstPiece   = 2 * time.Second
+	longestPiece = 20 * time.Second
+)
 
 // ReconcileSecondary compares one secondary in full with the newest versions
 // and repairs what differs. One runs a secondary; asked again meanwhile, it does
@@ -79,9 +97,8 @@ func (r *secondaryReconcile) drain() bool {
 func (r *secondaryReconcile) round(ctx workflow.Context) {
 	r.result.Rounds++
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("comparing all zones of **%s** (%s)", r.in.Secondary, r.result.Reason))
-	var found activities.ReconcileZonesResult
-	err := workflow.ExecuteActivity(reconciling(ctx, r.in.Secondary), secondary.ReconcileZones, activities.ReconcileZonesInput{}).Get(ctx, &found)
-	r.result.Found, r.result.Error, r.result.Outcome = found, "", OutcomeInSync
+	found, err := r.pieces(ctx)
+	r.result.Found, r.result.Progress, r.result.Error, r.result.Outcome = found, nil, "", OutcomeInSync
 	switch {
 	case err != nil:
 		r.result.Outcome, r.result.Error = OutcomeFailed, failureText(err)
@@ -91,10 +108,38 @@ func (r *secondaryReconcile) round(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, r.result.Markdown())
 }
 
+// pieces has the secondary compared in full, piece by piece, and shows how far it
+// is.
+func (r *secondaryReconcile) pieces(ctx workflow.Context) (activities.ReconcileZonesResult, error) {
+	began := workflow.Now(ctx)
+	in := activities.ReconcileZonesInput{
+		Compare: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, r.result.Rounds), Within: firstPiece,
+	}
+	var all activities.ReconcileZonesResult
+	for {
+		var piece activities.ReconcileZonesResult
+		if err := workflow.ExecuteActivity(reconciling(ctx, r.in.Secondary), secondary.ReconcileZones, in).Get(ctx, &piece); err != nil {
+			return all, err
+		}
+		all.Add(piece)
+		if piece.Remaining == 0 {
+			return all, nil
+		}
+		seconds := max(1, workflow.Now(ctx).Sub(began).Seconds())
+		r.result.Found = all
+		r.result.Progress = &ReconcileProgress{Done: all.Done(), Total: all.Done() + piece.Remaining, Rate: math.Round(float64(all.Done()) / seconds)}
+		workflow.SetCurrentDetails(ctx, r.result.Markdown())
+		in.Within = min(2*in.Within, longestPiece)
+	}
+}
+
 // Markdown renders the result for the web UI.
 func (r ReconcileSecondaryResult) Markdown() string {
 	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d foreign (%d in the way), %d unknown, %d ahead, %d refused",
 		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Foreign, r.Found.Blocked, r.Found.Unknown, r.Found.Ahead, r.Found.Failed)
+	if p := r.Progress; p != nil {
+		text += fmt.Sprintf("\n\n%d of %d zones done, %.0f a second", p.Done, p.Total, p.Rate)
+	}
 	if r.Error != "" {
 		text += "\n\n" + r.Error
 	}

@@ -19,6 +19,8 @@ func TestReplay(t *testing.T) {
 	replayer.RegisterWorkflow(SyncZone)
 	replayer.RegisterWorkflow(SyncZones)
 	replayer.RegisterWorkflow(ReconcileSecondary)
+	replayer.RegisterWorkflow(CheckHealth)
+	replayer.RegisterWorkflow(ScanPrimary)
 	for _, history := range histories {
 		t.Run(filepath.Base(history), func(t *testing.T) {
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(nil, history))

@@ -212,6 +212,7 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 	if change.Primary != "" {
 		s.primary = change.Primary
 	}
+	s.in.LeftOver = s.in.LeftOver || change.LeftOver
 	if s.uncheckedSince.IsZero() {
 		s.uncheckedSince = workflow.Now(ctx)
 	}

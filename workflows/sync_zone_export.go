@@ -17,6 +17,8 @@ var (
 	directory *activities.Directory
 	verifier  *activities.Verifier
 	secondary *activities.Secondary
+	checks    *activities.Checks
+	scanner   *activities.Scanner
 )
 
 // noTargets is what a sync says when there is nobody to sync to.
@@ -41,7 +43,9 @@ func (s *zoneSync) export(ctx workflow.Context) {
 // exportZone exports where it is quickest: beside this workflow if that is the
 // primary that took the change, else on that primary, else on any.
 func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult, error) {
-	in := activities.ExportZoneInput{Zone: s.in.Zone, Primary: s.primary, Above: s.above, Local: true, Pause: s.pause(ctx), Changes: s.asking()}
+	in := activities.ExportZoneInput{
+		Zone: s.in.Zone, Primary: s.primary, Above: s.above, LeftOver: s.in.LeftOver, Local: true, Pause: s.pause(ctx), Changes: s.asking(),
+	}
 	var result activities.ExportZoneResult
 	err := workflow.ExecuteLocalActivity(onLocalWorker(ctx), primary.ExportZone, in).Get(ctx, &result)
 	if err == nil && result.Outcome != activities.ExportElsewhere || permanent(err) {

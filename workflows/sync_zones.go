@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -44,7 +45,7 @@ func SyncZones(ctx workflow.Context, in SyncZonesInput) (SyncZonesResult, error)
 		return SyncZonesResult{}, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf(`SyncZones needs {"zones":["example.org.",…]}: %v`, err), activities.ErrTypeBadInput, err)
 	}
-	b := &zoneBatch{primary: in.Primary, zones: zones, result: SyncZonesResult{Zones: len(zones)}}
+	b := &zoneBatch{in: in, zones: zones, result: SyncZonesResult{Zones: len(zones)}}
 	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (SyncZonesResult, error) { return b.result, nil }); err != nil {
 		return SyncZonesResult{}, err
 	}
@@ -70,7 +71,7 @@ func batchOf(names []string) ([]string, error) {
 
 // zoneBatch is the state of one run.
 type zoneBatch struct {
-	primary string
+	in      SyncZonesInput
 	zones   []string
 	targets []activities.Target
 	timing  activities.Timing
@@ -88,32 +89,39 @@ func (b *zoneBatch) run(ctx workflow.Context) (SyncZonesResult, error) {
 	if err := b.handOver(ctx); err != nil {
 		return b.result, err
 	}
-	b.phase(ctx, "waiting for the check from outside")
-	if wait := started.Add(b.timing.EventCheckWait).Sub(workflow.Now(ctx)); wait > 0 {
-		if err := workflow.Sleep(ctx, wait); err != nil {
+	if !b.in.Unchecked {
+		if err := b.check(ctx, started); err != nil {
 			return b.result, err
 		}
-	}
-	b.phase(ctx, "asking the secondaries")
-	if err := b.verify(ctx); err != nil {
-		return b.result, err
 	}
 	b.judge()
 	b.phase(ctx, "")
 	return b.result, workflow.UpsertTypedSearchAttributes(ctx, outcomeAttribute.ValueSet(b.result.Outcome))
 }
 
+// check asks from outside, a while after the batch was started.
+func (b *zoneBatch) check(ctx workflow.Context, started time.Time) error {
+	b.phase(ctx, "waiting for the check from outside")
+	if wait := started.Add(b.timing.EventCheckWait).Sub(workflow.Now(ctx)); wait > 0 {
+		if err := workflow.Sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+	b.phase(ctx, "asking the secondaries")
+	return b.verify(ctx)
+}
+
 // export publishes the zones on the primary that took the changes, or on any.
 func (b *zoneBatch) export(ctx workflow.Context) error {
 	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
 	summary := fmt.Sprintf("export %d zones", len(b.zones))
-	in := activities.ZonesInput{Zones: b.zones}
+	in := activities.ZonesInput{Zones: b.zones, Above: b.in.Above}
 	var exported activities.ZonesResult
 	var err error
-	if b.primary != "" {
-		err = workflow.ExecuteActivity(batching(ctx, PrimaryHostQueue(b.primary), len(b.zones), summary), primary.ExportZones, in).Get(ctx, &exported)
+	if b.in.Primary != "" {
+		err = workflow.ExecuteActivity(batching(ctx, PrimaryHostQueue(b.in.Primary), len(b.zones), summary), primary.ExportZones, in).Get(ctx, &exported)
 	}
-	if b.primary == "" || err != nil {
+	if b.in.Primary == "" || err != nil {
 		err = workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.zones), summary), primary.ExportZones, in).Get(ctx, &exported)
 	}
 	if err != nil {

@@ -72,7 +72,7 @@ func rootCommand() (root *cobra.Command, begun *bool) {
 	addConfigFlags(root)
 	root.AddCommand(
 		primaryCommand(), secondaryCommand(),
-		resyncCommand(), statusCommand(),
+		resyncCommand(), checkCommand(), statusCommand(),
 		checkConfigCommand(), versionCommand(),
 	)
 	return root, begun

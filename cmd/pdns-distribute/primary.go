@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -14,11 +15,13 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
+	"github.com/pdns-distribute/pdns-distribute/internal/versions"
 	"github.com/pdns-distribute/pdns-distribute/triggers/events"
 	triggerpresence "github.com/pdns-distribute/pdns-distribute/triggers/presence"
 	"github.com/pdns-distribute/pdns-distribute/triggers/proxy"
 	"github.com/pdns-distribute/pdns-distribute/triggers/upkeep"
 	"github.com/pdns-distribute/pdns-distribute/worker"
+	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
 func primaryCommand() *cobra.Command {
@@ -34,6 +37,8 @@ type primary struct {
 	group *errgroup.Group
 	// exports is what this host's worker exports with.
 	exports *activities.Primary
+	// mirror holds the newest versions for the checks.
+	mirror *versions.Mirror
 	// returned are told when the connection to NATS stands again.
 	returned []func()
 }
@@ -45,7 +50,7 @@ func runPrimary(ctx context.Context, conf *config.Config, parts *running) error 
 	}
 	defer c.close()
 	group, ctx := errgroup.WithContext(ctx)
-	p := &primary{connections: c, running: parts, group: group}
+	p := &primary{connections: c, running: parts, group: group, mirror: versions.NewMirror(c.jetStream)}
 	p.exports = p.newExports()
 	for _, part := range []struct {
 		on    bool
@@ -102,7 +107,7 @@ func (p *primary) startProxy(ctx context.Context) error {
 func (p *primary) startTrigger(ctx context.Context) error {
 	keep := upkeep.New(upkeep.Upkeep{
 		JetStream: p.jetStream, Broker: p.broker, Temporal: p.temporal, Namespace: p.conf.Temporal.Namespace,
-		Versions: p.versions, Logger: p.logger,
+		Schedules: schedules(p.conf.Checks), Versions: p.versions, Logger: p.logger, OnRecreated: p.recheck,
 	})
 	consumer, err := events.New(events.Config{
 		JetStream: p.jetStream, Dispatcher: p.dispatcher, Registerer: p.registry, Log: p.logger,
@@ -123,6 +128,15 @@ func (p *primary) startTrigger(ctx context.Context) error {
 	return nil
 }
 
+// recheck has everything compared and exported again after a loss of data: events
+// and workflows under way went with it.
+func (p *primary) recheck(ctx context.Context, lost []string) error {
+	_, err := p.dispatcher.Check(ctx, workflows.HealthCheck, workflows.CheckInput{
+		Trigger: workflows.TriggerReturn, Reason: "lost and made again: " + strings.Join(lost, ", "), Fresh: true, All: true,
+	})
+	return err
+}
+
 func (p *primary) startWorker(ctx context.Context) error {
 	spool := p.exports.SpoolDir
 	// What a killed process left there is of no use to anybody.
@@ -130,15 +144,16 @@ func (p *primary) startWorker(ctx context.Context) error {
 		return fmt.Errorf("host.state_dir: %w", err)
 	}
 	roles := p.workers()
-	workflows, exports := roles.Workflows(), roles.Exports()
+	flows, exports := roles.Workflows(), roles.Exports()
 	p.ready("worker", func(context.Context) error {
-		if !workflows.Open() || !exports.Open() {
+		if !flows.Open() || !exports.Open() {
 			return errNotReady
 		}
 		return nil
 	})
+	p.goRun(ctx, p.mirror.Run)
 	p.goRun(ctx, func(ctx context.Context) {
-		workflows.Run(ctx, func(context.Context) error { return nil }, func() {})
+		flows.Run(ctx, func(context.Context) error { return nil }, func() {})
 	})
 	p.goRun(ctx, func(ctx context.Context) { exports.Run(ctx, p.probe().Check, func() {}) })
 	p.group.Go(func() error {
@@ -154,6 +169,10 @@ func (p *primary) workers() worker.Primary {
 		Directory: &activities.Directory{Roster: p.roster, Presence: known, Starter: starter{p.dispatcher}},
 		Verifier:  &activities.Verifier{DNS: p.dns, Versions: p.versions, Metrics: activities.NewVerifyMetrics(p.registry)},
 		Activity:  p.exports,
+		Checks:    &activities.Checks{Runs: runs{p.dispatcher, p.temporal}, Metrics: activities.NewCheckMetrics(p.registry)},
+		Scanner: &activities.Scanner{
+			ID: p.conf.Host.ID, PowerDNS: p.powerDNS(), Versions: p.mirror, Lists: p.versions, Syncs: syncs{p.dispatcher, p.temporal},
+		},
 	}
 }
 

@@ -63,8 +63,15 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 	group.Go(func() error { follower.Run(ctx); return nil })
 	group.Go(func() error { noticed.Run(ctx); return nil })
 	group.Go(func() error { noticed.WatchRestarts(ctx, c.powerDNS().Uptime); return nil })
+	rejoin := make(chan struct{}, 1)
 	group.Go(func() error {
-		c.onReconnect(ctx, func() { noticed.Notice("the connection to NATS is back") })
+		c.onReconnect(ctx, func() {
+			noticed.Notice("the connection to NATS is back")
+			select {
+			case rejoin <- struct{}{}: // the roster may have been lost
+			default:
+			}
+		})
 		return nil
 	})
 	group.Go(func() error {
@@ -72,7 +79,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		return nil
 	})
 	group.Go(func() error {
-		join(ctx, c, logger)
+		join(ctx, c, rejoin, logger)
 		return nil
 	})
 	group.Go(func() error {
@@ -84,7 +91,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 func newSecondary(c *connections, server *transfer.Server, state *applied.State, registry prometheus.Registerer) *activities.Secondary {
 	return &activities.Secondary{
 		ID: c.conf.Host.ID, DNSAddress: c.conf.PowerDNS.DNSAddress, Master: server.Addr(),
-		PowerDNS: c.powerDNS(), DNS: c.dns, Transfer: server, Versions: c.versions, Applied: state,
+		PowerDNS: c.powerDNS(), DNS: c.dns, Transfer: server, Versions: c.versions, Applied: state, Catalogues: c.versions, Exporter: exporter{c.dispatcher},
 		Metrics: activities.NewSecondaryMetrics(registry),
 	}
 }
@@ -96,8 +103,9 @@ const joinEvery = 15 * time.Second
 // joinRetry paces the attempts until the first one succeeded.
 const joinRetry = time.Second
 
-// join keeps this secondary in the roster until ctx ends.
-func join(ctx context.Context, c *connections, logger *slog.Logger) {
+// join keeps this secondary in the roster until ctx ends, and looks at once when
+// asked to.
+func join(ctx context.Context, c *connections, again <-chan struct{}, logger *slog.Logger) {
 	state := outage.Log{Logger: logger, What: "joining the roster of secondaries"}
 	entry := pdns.Secondary{ID: c.conf.Host.ID, DNSAddress: c.conf.Secondary.AdvertiseDNSAddress, JoinedAt: time.Now().UTC()}
 	for {
@@ -111,6 +119,7 @@ func join(ctx context.Context, c *connections, logger *slog.Logger) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-again:
 		case <-time.After(wait):
 		}
 	}

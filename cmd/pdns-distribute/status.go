@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -44,7 +46,9 @@ func statusCommand() *cobra.Command {
 			if len(args) == 1 {
 				return s.zone(ctx, args[0])
 			}
-			return s.all(ctx)
+			err = s.all(ctx)
+			s.lastCheck(ctx)
+			return err
 		}),
 	}
 }
@@ -218,6 +222,25 @@ func (s status) count(ctx context.Context, versions []pdns.Version, secondary pd
 		}
 	}
 	return t
+}
+
+// lastCheck prints how the last health check ended, or how the running one stands.
+func (s status) lastCheck(ctx context.Context) {
+	var report workflows.CheckHealthResult
+	value, err := s.temporal.QueryWorkflow(ctx, workflows.HealthCheck.ID, "", workflows.QueryStatus)
+	var never *serviceerror.NotFound
+	switch {
+	case errors.As(err, &never):
+		fmt.Fprintln(s.out, "\nlast health check: none yet")
+		return
+	case err == nil:
+		err = value.Get(&report)
+	}
+	if err != nil {
+		fmt.Fprintln(errorOutput, "the last health check cannot be read:", err)
+		return
+	}
+	fmt.Fprintf(s.out, "\nlast health check: %s, begun at %s\n%s\n", report.Outcome, stamp(report.StartedAt), plain(report.Markdown()))
 }
 
 func (s status) consulSays(id string) string {

@@ -159,10 +159,19 @@ func (c *Config) checkPrimary(faults *faultList) {
 	checkRange(faults, "primary.max_lag", c.Primary.MaxLag, time.Second, 24*time.Hour)
 	checkRange(faults, "sync.min_interval", c.Sync.MinInterval, 0, time.Minute)
 	checkRange(faults, "sync.event_check_wait", c.Sync.EventCheckWait, time.Second, time.Hour)
+	c.checkChecks(faults)
 	if c.Primary.Proxy {
 		checkListen(faults, "proxy.listen", c.Proxy.Listen)
 		checkPair(faults, "proxy", c.Proxy.CertFile, c.Proxy.KeyFile)
 	}
+}
+
+func (c *Config) checkChecks(faults *faultList) {
+	checkRange(faults, "checks.health_interval", c.Checks.HealthInterval, time.Minute, 24*time.Hour)
+	checkRange(faults, "checks.scan_interval", c.Checks.ScanInterval, 10*time.Second, time.Hour)
+	checkRange(faults, "checks.signature_interval", c.Checks.SignatureInterval, time.Minute, 48*time.Hour)
+	checkRange(faults, "checks.content_interval", c.Checks.ContentInterval, 10*time.Minute, 30*24*time.Hour)
+	checkRange(faults, "checks.nsec3_interval", c.Checks.NSEC3Interval, time.Minute, 24*time.Hour)
 }
 
 func checkRange(faults *faultList, key string, value, least, most time.Duration) {

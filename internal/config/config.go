@@ -63,6 +63,9 @@ type Config struct {
 	// Sync sets the pace of a zone's sync; used where workflows run, so on
 	// primaries.
 	Sync Sync `mapstructure:"sync"`
+	// Checks says how often each check runs by itself; the same on every primary.
+	// Each one can also be started by hand at any time.
+	Checks Checks `mapstructure:"checks"`
 }
 
 // Host is the section [host].
@@ -225,6 +228,26 @@ type Sync struct {
 	EventCheckWait time.Duration `mapstructure:"event_check_wait"`
 }
 
+// Checks is the section [checks].
+type Checks struct {
+	// HealthInterval is the time between two health checks, which compare every
+	// secondary with what was published, 1m to 24h.
+	HealthInterval time.Duration `mapstructure:"health_interval"`
+	// ScanInterval is the time between two looks at the primary's list of zones,
+	// for changes past the proxy, 10s to 1h. Where listing takes long, a look is
+	// left out so that listing takes 1 % of the time at most.
+	ScanInterval time.Duration `mapstructure:"scan_interval"`
+	// SignatureInterval is the time between two checks of how long signatures
+	// stay valid, 1m to 48h.
+	SignatureInterval time.Duration `mapstructure:"signature_interval"`
+	// ContentInterval is the time between two checks of content by digest, 10m to
+	// 720h.
+	ContentInterval time.Duration `mapstructure:"content_interval"`
+	// NSEC3Interval is the time between two enforcements of the NSEC3 policy,
+	// where it is on, 1m to 24h.
+	NSEC3Interval time.Duration `mapstructure:"nsec3_interval"`
+}
+
 // Default returns the configuration before anything is read.
 func Default() *Config {
 	return &Config{
@@ -239,6 +262,10 @@ func Default() *Config {
 		Proxy:     Proxy{Listen: ":8443"},
 		Secondary: Secondary{TransferAddress: "127.0.0.1:5399"},
 		Sync:      Sync{MinInterval: 50 * time.Millisecond, EventCheckWait: 20 * time.Second},
+		Checks: Checks{
+			HealthInterval: 15 * time.Minute, ScanInterval: time.Minute, SignatureInterval: 12 * time.Hour,
+			ContentInterval: 24 * time.Hour, NSEC3Interval: 15 * time.Minute,
+		},
 	}
 }
 

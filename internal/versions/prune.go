@@ -86,6 +86,9 @@ func (s *Store) listObjects(ctx context.Context, stream jetstream.Stream) ([]*je
 // removeUnnamed removes an object unless the newest version of its zone names
 // it. An object that is not one of ours by its name is left alone.
 func (s *Store) removeUnnamed(ctx context.Context, object *jetstream.ObjectInfo) error {
+	if isList(object.Name) {
+		return s.removeObject(ctx, object.Name)
+	}
 	zone, ours := zoneOf(object.Name)
 	if !ours {
 		return nil

@@ -71,7 +71,7 @@ func (d *Dispatcher) SyncZone(ctx context.Context, in workflows.SyncZoneInput, c
 	if len(id) > maxWorkflowID {
 		return fmt.Errorf("sync zone %.100s…: %w: its workflow ID has %d bytes, Temporal takes %d", in.Zone, ErrImpossible, len(id), maxWorkflowID)
 	}
-	err := d.signalWithStart(ctx, id, workflows.SignalZoneChanged, change, zoneOptions(in), workflows.SyncZoneType, in)
+	_, err := d.signalWithStart(ctx, id, workflows.SignalZoneChanged, change, zoneOptions(in), workflows.SyncZoneType, in)
 	if err != nil {
 		return fmt.Errorf("sync zone %s: %w", in.Zone, err)
 	}
@@ -82,24 +82,35 @@ func (d *Dispatcher) SyncZone(ctx context.Context, in workflows.SyncZoneInput, c
 // ReconcileSecondary with in, or asks the running one for one more round.
 // Errors are as with [Dispatcher.SyncZone].
 func (d *Dispatcher) ReconcileSecondary(ctx context.Context, in workflows.ReconcileSecondaryInput) error {
+	_, err := d.JoinReconcile(ctx, in)
+	return err
+}
+
+// JoinReconcile is [Dispatcher.ReconcileSecondary] and returns the ID of the run
+// that serves the request.
+func (d *Dispatcher) JoinReconcile(ctx context.Context, in workflows.ReconcileSecondaryInput) (runID string, err error) {
 	trigger := orManual(in.Trigger)
 	options := startOptions(fmt.Sprintf("reconcile %s (%s)", in.Secondary, trigger),
 		temporal.NewSearchAttributeKeyKeyword(workflows.AttributeSecondary).ValueSet(in.Secondary),
 		temporal.NewSearchAttributeKeyKeyword(workflows.AttributeTrigger).ValueSet(trigger))
 	options.StaticDetails = in.Reason
 	id := workflows.ReconcileSecondaryID(in.Secondary)
-	err := d.signalWithStart(ctx, id, workflows.SignalReconcile, in, options, workflows.ReconcileSecondaryType, in)
+	runID, err = d.signalWithStart(ctx, id, workflows.SignalReconcile, in, options, workflows.ReconcileSecondaryType, in)
 	if err != nil {
-		return fmt.Errorf("reconcile secondary %s: %w", in.Secondary, err)
+		return "", fmt.Errorf("reconcile secondary %s: %w", in.Secondary, err)
 	}
-	return nil
+	return runID, nil
 }
 
-func (d *Dispatcher) signalWithStart(ctx context.Context, id, signal string, payload any, options client.StartWorkflowOptions, workflowType string, in any) error {
+// signalWithStart returns the ID of the run that was started or signalled.
+func (d *Dispatcher) signalWithStart(ctx context.Context, id, signal string, payload any, options client.StartWorkflowOptions, workflowType string, in any) (runID string, err error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
-	_, err := d.Client.SignalWithStartWorkflow(ctx, id, signal, payload, options, workflowType, in)
-	return explain(err)
+	run, err := d.Client.SignalWithStartWorkflow(ctx, id, signal, payload, options, workflowType, in)
+	if err != nil {
+		return "", explain(err)
+	}
+	return run.GetRunID(), nil
 }
 
 // bounded bounds one call.

@@ -21,7 +21,12 @@ import (
 )
 
 const (
-	every      = time.Minute
+	// every paces the passes: what failed is tried again that soon. Each part
+	// says how often it is looked at while it stands.
+	every = 5 * time.Second
+	// lookEvery is how often what costs some questions is looked at. The return of
+	// the connection to NATS, and lost search attributes, have it looked at now.
+	lookEvery  = time.Minute
 	pruneEvery = 10 * time.Minute
 	// pruneAge is how long content that is not the newest any more is kept for
 	// those who are still reading it.
@@ -51,11 +56,14 @@ type Upkeep struct {
 	Versions *versions.Store
 	Logger   *slog.Logger
 	// OnRecreated is called with the names of what had existed and had to be
-	// made again. Optional.
-	OnRecreated func(what []string)
+	// made again, until it returns no error. Optional.
+	OnRecreated func(ctx context.Context, what []string) error
 
 	wake  chan struct{}
 	youth time.Duration
+	// untold is what OnRecreated has not taken yet.
+	untold []string
+	told   *outage.Log
 }
 
 // New returns u ready to run.
@@ -73,10 +81,11 @@ func (u *Upkeep) Wake() {
 	}
 }
 
-// Run looks after everything at once and then every minute, until ctx ends.
-// Failures are logged when they change and tried again.
+// Run looks after everything at once and then each part in its interval, until
+// ctx ends. Failures are logged when they change and tried again within seconds.
 func (u *Upkeep) Run(ctx context.Context) {
 	parts := u.parts()
+	u.told = &outage.Log{Logger: u.Logger, What: "start of what follows a loss of data"}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -86,6 +95,7 @@ func (u *Upkeep) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-u.wake:
+			lookNow(parts)
 		}
 	}
 }
@@ -94,17 +104,21 @@ func (u *Upkeep) parts() []*part {
 	parts := []*part{
 		{
 			what:   "upkeep of NATS streams and buckets",
+			every:  lookEvery,
 			ensure: func(ctx context.Context) ([]string, error) { return broker.Ensure(ctx, u.JetStream, u.Broker) },
 			oldest: func(ctx context.Context) (time.Time, error) { return broker.Oldest(ctx, u.JetStream, u.Broker) },
 		},
 		{
+			// One cheap question, at each pass: where Temporal has lost its data, it
+			// has lost these, and the schedules after them are looked at too.
 			what: "upkeep of Temporal search attributes",
 			ensure: func(ctx context.Context) ([]string, error) {
 				return temporal.EnsureSearchAttributes(ctx, u.Temporal, u.Namespace, attributes)
 			},
 		},
 		{
-			what: "upkeep of Temporal schedules",
+			what:  "upkeep of Temporal schedules",
+			every: lookEvery,
 			ensure: func(ctx context.Context) ([]string, error) {
 				return temporal.EnsureSchedules(ctx, u.Temporal, u.Schedules)
 			},
@@ -127,16 +141,41 @@ func (u *Upkeep) parts() []*part {
 // pass looks after every part once and tells what had to be made again.
 func (u *Upkeep) pass(ctx context.Context, parts []*part) {
 	var again []string
-	for _, p := range parts {
-		again = append(again, p.look(ctx, u.youth)...)
+	for i, p := range parts {
+		lost := p.look(ctx, u.youth)
+		if len(lost) > 0 {
+			lookNow(parts[i+1:]) // more will be missing
+		}
+		again = append(again, lost...)
 	}
 	again = append(again, firstMade(parts)...)
-	if len(again) == 0 || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return
 	}
-	slices.Sort(again)
-	u.Logger.Warn("made again what had been lost", "what", again)
-	if u.OnRecreated != nil {
-		u.OnRecreated(again)
+	if len(again) > 0 {
+		slices.Sort(again)
+		u.Logger.Warn("made again what had been lost", "what", again)
 	}
+	u.tell(ctx, again)
+}
+
+// lookNow has parts looked at in this pass, whatever their interval.
+func lookNow(parts []*part) {
+	for _, p := range parts {
+		p.next = time.Time{}
+	}
+}
+
+// tell hands what was made again to OnRecreated, with what it has not taken yet.
+func (u *Upkeep) tell(ctx context.Context, again []string) {
+	u.untold = append(u.untold, again...)
+	if len(u.untold) == 0 || u.OnRecreated == nil {
+		return
+	}
+	if err := u.OnRecreated(ctx, u.untold); err != nil {
+		u.told.Failed(err)
+		return
+	}
+	u.told.OK()
+	u.untold = nil
 }

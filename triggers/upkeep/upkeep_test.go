@@ -34,10 +34,11 @@ type recreated struct {
 	all []string
 }
 
-func (r *recreated) add(what []string) {
+func (r *recreated) add(_ context.Context, what []string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = append(r.all, what...)
+	return nil
 }
 
 func (r *recreated) list() []string {

@@ -1,0 +1,241 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+const (
+	// askedZones is how many zones a compare asks the local PowerDNS for by DNS;
+	// of more, that many by chance, others each time.
+	askedZones = 10_000
+	// recheckedZones is up to how many differences are looked at once more, since
+	// the catalogue may be older than what was synced meanwhile.
+	recheckedZones = 1000
+	// askedAtOnce bounds the questions in flight.
+	askedAtOnce = 32
+)
+
+// CatalogueReader reads the lists of checks.
+type CatalogueReader interface {
+	// ReadList returns pdns.ErrContentGone for a list that is not kept any more.
+	ReadList(ctx context.Context, name string, list any) error
+}
+
+// CompareZonesInput asks how this secondary differs from a catalogue.
+type CompareZonesInput struct {
+	Catalogue string `json:"catalogue"`
+}
+
+// CompareZonesResult counts how one secondary differs from the catalogue.
+type CompareZonesResult struct {
+	// Zones counts those that must be served, Right those held as they should be,
+	// Asked those of them that were asked for by DNS.
+	Zones int `json:"zones"`
+	Right int `json:"right"`
+	Asked int `json:"asked"`
+
+	Missing  int `json:"missing,omitempty"`
+	Outdated int `json:"outdated,omitempty"`
+	Ahead    int `json:"ahead,omitempty"`
+	LeftOver int `json:"left_over,omitempty"`
+	Foreign  int `json:"foreign,omitempty"`
+	// Answered counts zones that are held right and answered wrongly.
+	Answered int `json:"answered_wrongly,omitempty"`
+	// Names are the first few that differ, each with how.
+	Names []string `json:"names,omitempty"`
+
+	// AnsweredZones are those answered wrongly, OrphanedZones those left over of
+	// which nothing is published, up to a batch of each.
+	AnsweredZones []string `json:"answered_zones,omitempty"`
+	OrphanedZones []string `json:"orphaned_zones,omitempty"`
+}
+
+// Wrong counts the differences.
+func (r CompareZonesResult) Wrong() int {
+	return r.Missing + r.Outdated + r.Ahead + r.LeftOver + r.Foreign + r.Answered
+}
+
+// Kinds are the differences by kind, each that there is.
+func (r CompareZonesResult) Kinds() map[string]int {
+	kinds := map[string]int{
+		"missing": r.Missing, "outdated": r.Outdated, "ahead": r.Ahead, "left over": r.LeftOver, "foreign": r.Foreign, "answered wrongly": r.Answered,
+	}
+	maps.DeleteFunc(kinds, func(_ string, n int) bool { return n == 0 })
+	return kinds
+}
+
+// CompareZones compares what this secondary holds, has applied and answers with
+// a catalogue. It changes nothing, but that PowerDNS's cache is dropped of what
+// it answers from it wrongly.
+func (s *Secondary) CompareZones(ctx context.Context, in CompareZonesInput) (CompareZonesResult, error) {
+	var done atomic.Int64
+	defer beat(ctx, func() any { return done.Load() })()
+	result, err := s.compare(ctx, in.Catalogue, &done)
+	if err != nil {
+		return CompareZonesResult{}, classify(fmt.Errorf("compare secondary %s: %w", s.ID, err))
+	}
+	return result, nil
+}
+
+func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64) (CompareZonesResult, error) {
+	var catalogue []pdns.Catalogued
+	if err := s.Catalogues.ReadList(ctx, name, &catalogue); err != nil {
+		return CompareZonesResult{}, err
+	}
+	held, applied, err := s.state(ctx)
+	if err != nil {
+		return CompareZonesResult{}, err
+	}
+	differences := pdns.Compare(catalogue, held, applied)
+	if wrong := differences.Wrong(); len(wrong) > 0 && len(wrong) <= recheckedZones {
+		if differences, err = s.recheck(ctx, catalogue, wrong); err != nil {
+			return CompareZonesResult{}, err
+		}
+	}
+	answered, asked, err := s.askAll(ctx, catalogue, differences.Right, done)
+	if err != nil {
+		return CompareZonesResult{}, err
+	}
+	result := countDifferences(differences, answered)
+	result.Asked = asked
+	for _, line := range catalogue {
+		if line.Version != 0 && !line.Deleted {
+			result.Zones++
+		}
+	}
+	return result, nil
+}
+
+// state reads what this secondary holds and has applied, completely.
+func (s *Secondary) state(ctx context.Context) ([]pdns.Held, map[string]pdns.Applied, error) {
+	zones, err := s.PowerDNS.Zones(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
+	}
+	held := make([]pdns.Held, len(zones))
+	for i, zone := range zones {
+		held[i] = pdns.Held{Zone: zone.Name, Serial: zone.Serial, Ours: zone.OwnedBy(pdns.Account, s.Master)}
+	}
+	applied, err := s.Applied.All()
+	return held, applied, err
+}
+
+// recheck compares again with the newest versions where there were differences,
+// after the catalogue was brought up to date.
+func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wrong []string) (pdns.Differences, error) {
+	var group errgroup.Group
+	group.SetLimit(askedAtOnce)
+	for _, zone := range wrong {
+		at, listed := find(catalogue, zone)
+		if !listed {
+			continue // orphaned
+		}
+		group.Go(func() error {
+			newest, _, err := s.Versions.Newest(ctx, zone)
+			if err == nil {
+				catalogue[at] = pdns.CataloguedFrom(newest) // each its own
+			}
+			if errors.Is(err, pdns.ErrNoVersion) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return pdns.Differences{}, err
+	}
+	held, applied, err := s.state(ctx)
+	return pdns.Compare(catalogue, held, applied), err
+}
+
+// askAll asks the local PowerDNS by DNS for zones that it holds right, and returns
+// those that it answers wrongly, sorted, and how many were asked.
+func (s *Secondary) askAll(ctx context.Context, catalogue []pdns.Catalogued, right []string, done *atomic.Int64) (wrong []string, asked int, err error) {
+	right = sample(right, askedZones)
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(askedAtOnce)
+	for _, zone := range right {
+		at, _ := find(catalogue, zone)
+		group.Go(func() error {
+			defer done.Add(1)
+			if ctx.Err() != nil || s.answers(ctx, catalogue[at]) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			wrong = append(wrong, zone)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them fails
+	slices.Sort(wrong)
+	return wrong, len(right), ctx.Err()
+}
+
+// answers says whether PowerDNS serves a zone as it holds it, after a second
+// look past its cache.
+func (s *Secondary) answers(ctx context.Context, line pdns.Catalogued) bool {
+	want := pdns.Version{Zone: line.Zone, Serial: line.Serial}
+	if s.serves(ctx, want) == nil {
+		return true
+	}
+	if err := s.PowerDNS.FlushCache(ctx, line.Zone); err != nil {
+		return false
+	}
+	if s.serves(ctx, want) == nil {
+		return true
+	}
+	// It may have been changed since it was compared.
+	newest, _, err := s.Versions.Newest(ctx, line.Zone)
+	return err == nil && newest.Version != line.Version
+}
+
+// find returns where the catalogue has the zone.
+func find(catalogue []pdns.Catalogued, zone string) (at int, listed bool) {
+	return slices.BinarySearchFunc(catalogue, zone, func(line pdns.Catalogued, zone string) int { return strings.Compare(line.Zone, zone) })
+}
+
+// sample returns n of the zones, chosen by chance; all where there are no more.
+func sample(zones []string, n int) []string {
+	if len(zones) <= n {
+		return zones
+	}
+	zones = slices.Clone(zones)
+	rand.Shuffle(len(zones), func(i, j int) { zones[i], zones[j] = zones[j], zones[i] })
+	return zones[:n]
+}
+
+// countDifferences makes counts and a few names of the differences: all names are
+// too many for a workflow.
+func countDifferences(d pdns.Differences, answered []string) CompareZonesResult {
+	result := CompareZonesResult{
+		Right: len(d.Right) - len(answered), Missing: len(d.Missing), Outdated: len(d.Outdated), Ahead: len(d.Ahead),
+		LeftOver: len(d.LeftOver) + len(d.Orphaned), Foreign: len(d.Foreign), Answered: len(answered),
+		AnsweredZones: answered[:min(len(answered), batchZones)], OrphanedZones: d.Orphaned[:min(len(d.Orphaned), batchZones)],
+	}
+	for _, kind := range []struct {
+		is    string
+		zones []string
+	}{
+		{"missing", d.Missing}, {"outdated", d.Outdated}, {"ahead", d.Ahead}, {"left over", d.LeftOver},
+		{"left over", d.Orphaned}, {"foreign", d.Foreign}, {"answered wrongly", answered},
+	} {
+		for _, zone := range kind.zones[:min(len(kind.zones), namesShown-len(result.Names))] {
+			result.Names = append(result.Names, zone+" "+kind.is)
+		}
+	}
+	return result
+}

@@ -1,0 +1,240 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+)
+
+const (
+	// scanStarts and scanStale bound the zones that one scan has synced, and
+	// those of them whose signatures alone are old: what changes all at once,
+	// such as at PowerDNS's weekly renewal of signatures, is spread over time.
+	scanStarts = 1000
+	scanStale  = 500
+	// scanAlone is up to how many zones get a sync of their own; more go in
+	// batches of batchZones.
+	scanAlone  = 20
+	batchZones = 250
+	// scanShare is the part of the time that listing the zones may take.
+	scanShare = 100
+	// lookAgain is when a zone is looked at again of which a sync has published
+	// nothing although it differs: one that cannot be exported, or that has keys
+	// and no signatures.
+	lookAgain = 10 * time.Minute
+	// lookAgainStale is the same for one that was published before the
+	// signatures were renewed. A presigned zone never changes by itself.
+	lookAgainStale = 6 * time.Hour
+)
+
+// ZoneLister lists the zones of a primary's PowerDNS.
+type ZoneLister interface {
+	// ServedZones returns every zone with its served serial; an error means
+	// unknown, never none.
+	ServedZones(ctx context.Context) ([]api.Zone, error)
+}
+
+// NewestVersions knows the newest versions of all zones.
+type NewestVersions interface {
+	// Newest returns them by zone; an error means unknown, never none.
+	Newest(ctx context.Context) (map[string]pdns.Version, error)
+}
+
+// Syncs starts syncs for checks.
+type Syncs interface {
+	// StartSync has a zone synced; nil once Temporal has taken it.
+	StartSync(ctx context.Context, zone, trigger string) error
+	// SyncLeftOver has a zone synced that may be gone although nothing of it was
+	// ever published; likewise.
+	SyncLeftOver(ctx context.Context, zone string) error
+	// StartBatch has zones synced in one batch of that name; likewise.
+	StartBatch(ctx context.Context, name string, zones []string, trigger string) error
+	// SyncBatch has zones synced in one batch, waits until every secondary was
+	// asked to bring them, and counts them by what their exports found. It is
+	// not checked from outside: whoever asks compares afterwards.
+	SyncBatch(ctx context.Context, name string, zones []string, trigger string) (map[string]int, error)
+}
+
+// Scanner compares what a primary holds with what was published.
+type Scanner struct {
+	// ID is the primary's.
+	ID       string
+	PowerDNS ZoneLister
+	Versions NewestVersions
+	Lists    ListPublisher
+	Syncs    Syncs
+	// Renewed is when PowerDNS last renewed signatures without changing serials,
+	// as of a moment. Optional.
+	Renewed func(now time.Time) time.Time
+
+	mu sync.Mutex
+	// looked is what earlier scans had synced without that anything was published.
+	looked map[string]look
+	// rest is until when listing the zones would take more than its share.
+	rest time.Time
+}
+
+// look is how a zone stood when a scan had it synced, and when to do so again if
+// it still stands so.
+type look struct {
+	zone  pdns.Listed
+	last  int64
+	again time.Time
+}
+
+// ScanZonesInput asks for a scan.
+type ScanZonesInput struct {
+	// Trigger is what the syncs are started with.
+	Trigger string `json:"trigger"`
+	// Paced leaves the scan out where listing would take more than its share of
+	// the time.
+	Paced bool `json:"paced,omitempty"`
+}
+
+// DriftCounts counts zones by how what was published differs from what the
+// primary holds.
+type DriftCounts struct {
+	Unpublished int `json:"unpublished,omitempty"`
+	Changed     int `json:"changed,omitempty"`
+	Gone        int `json:"gone,omitempty"`
+	Stale       int `json:"stale,omitempty"`
+	// Names are the first few of these zones.
+	Names []string `json:"names,omitempty"`
+}
+
+// ScanZonesResult says what a scan found.
+type ScanZonesResult struct {
+	Primary string      `json:"primary"`
+	Zones   int         `json:"zones"`
+	Drift   DriftCounts `json:"drift,omitzero"`
+	// Started counts the zones whose syncs were started, Waiting those left to
+	// the next scans. The others were looked at before, to no avail.
+	Started int `json:"started,omitempty"`
+	Waiting int `json:"waiting,omitempty"`
+	// LeftOut is until when no scan is made, for it would take too much of the time.
+	LeftOut time.Time `json:"left_out,omitzero"`
+}
+
+// ScanZones finds zones that were changed, added or removed past the api-proxy,
+// and has them synced. Doing it twice is harmless: it only says where to look,
+// the syncs decide.
+func (s *Scanner) ScanZones(ctx context.Context, in ScanZonesInput) (ScanZonesResult, error) {
+	defer beat(ctx, func() any { return "scanning" })()
+	now := time.Now()
+	if rest := s.resting(); in.Paced && rest.After(now) {
+		return ScanZonesResult{Primary: s.ID, LeftOut: rest}, nil
+	}
+	listed, newest, drift, err := s.survey(ctx, now)
+	if err != nil {
+		return ScanZonesResult{}, classify(fmt.Errorf("scan primary %s: %w", s.ID, err))
+	}
+	result := ScanZonesResult{Primary: s.ID, Zones: len(listed), Drift: countDrift(drift)}
+	todo, waiting := s.choose(drift, listed, newest, now)
+	if err := s.start(ctx, todo, in.Trigger, now); err != nil {
+		return ScanZonesResult{}, fmt.Errorf("scan primary %s: %w", s.ID, err)
+	}
+	result.Started, result.Waiting = len(todo), waiting
+	return result, nil
+}
+
+func (s *Scanner) resting() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rest
+}
+
+// survey reads both sides completely, the primary's list first: a zone published
+// in between is then no surprise.
+func (s *Scanner) survey(ctx context.Context, now time.Time) ([]pdns.Listed, map[string]pdns.Version, pdns.Drift, error) {
+	began := time.Now()
+	zones, err := s.PowerDNS.ServedZones(ctx)
+	if err != nil {
+		return nil, nil, pdns.Drift{}, err
+	}
+	s.mu.Lock()
+	s.rest = time.Now().Add((scanShare - 1) * time.Since(began))
+	s.mu.Unlock()
+	newest, err := s.Versions.Newest(ctx)
+	if err != nil {
+		return nil, nil, pdns.Drift{}, err
+	}
+	listed := make([]pdns.Listed, 0, len(zones))
+	for _, zone := range zones {
+		if distributed(zone) {
+			listed = append(listed, pdns.Listed{Zone: zone.Name, Serial: zone.EditedSerial, Signed: zone.DNSSEC || zone.Presigned})
+		}
+	}
+	renewed := time.Time{}
+	if s.Renewed != nil {
+		renewed = s.Renewed(now)
+	}
+	return listed, newest, pdns.PlanScan(listed, newest, renewed), nil
+}
+
+// choose returns the zones to sync now, and counts those left for later. What
+// was looked at and still stands the same waits its time.
+func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[string]pdns.Version, now time.Time) (todo []string, waiting int) {
+	here := make(map[string]pdns.Listed, len(listed))
+	for _, zone := range listed {
+		here[zone.Zone] = zone
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.looked
+	s.looked = make(map[string]look)
+	take := func(zones []string, limit int, again time.Duration) {
+		for _, zone := range zones {
+			stands := look{zone: here[zone], last: newest[zone].Version}
+			last, known := before[zone]
+			stands.again = last.again
+			switch {
+			case known && stands == last && now.Before(last.again):
+				s.looked[zone] = last
+			case len(todo) >= limit:
+				waiting++
+			default:
+				stands.again = now.Add(again)
+				s.looked[zone] = stands
+				todo = append(todo, zone)
+			}
+		}
+	}
+	take(slices.Concat(drift.Gone, drift.Changed, drift.Unpublished), scanStarts, lookAgain)
+	take(drift.Stale, min(scanStarts, len(todo)+scanStale), lookAgainStale)
+	return todo, waiting
+}
+
+// start has zones synced, few of them each alone.
+func (s *Scanner) start(ctx context.Context, zones []string, trigger string, now time.Time) error {
+	if len(zones) <= scanAlone {
+		for _, zone := range zones {
+			if err := s.Syncs.StartSync(ctx, zone, trigger); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i, batch := range slices.Collect(slices.Chunk(zones, batchZones)) {
+		if err := s.Syncs.StartBatch(ctx, batchName(trigger, now, i), batch, trigger); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batchName is a new one each time: a batch that runs has perhaps looked at its
+// zones already.
+func batchName(trigger string, now time.Time, n int) string {
+	return fmt.Sprintf("%s-%s-%d", trigger, now.UTC().Format("20060102T150405.000000"), n+1)
+}
+
+func countDrift(d pdns.Drift) DriftCounts {
+	return DriftCounts{
+		Unpublished: len(d.Unpublished), Changed: len(d.Changed), Gone: len(d.Gone), Stale: len(d.Stale), Names: first(d.Wrong()),
+	}
+}

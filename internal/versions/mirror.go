@@ -1,0 +1,209 @@
+package versions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+const (
+	// mirrorRetry is the pause before a watch that broke off begins anew.
+	mirrorRetry = time.Second
+	// mirrorWithin bounds the wait of [Mirror.Newest] for what NATS has already.
+	// A watch that does not get there by then begins anew.
+	mirrorWithin = 20 * time.Second
+)
+
+// Mirror keeps every zone's newest version, without the content, in memory: a
+// check that runs every minute must not read a bucket of 10,000 entries each
+// time. It is as new as the bucket was when it was asked. Make it with
+// [NewMirror].
+type Mirror struct {
+	js jetstream.JetStream
+	// anew has the watch begin anew.
+	anew chan struct{}
+
+	mu sync.Mutex
+	// created is when the bucket was made that is being watched.
+	created time.Time
+	// versions and faults hold what was read, by key; faults what cannot be
+	// decoded. keys are all keys seen, removed ones too.
+	versions map[string]pdns.Version
+	faults   map[string]error
+	keys     map[string]struct{}
+	// complete says that all that was there at first has been read, seen is the
+	// last revision read.
+	complete bool
+	seen     uint64
+	// moved is closed, and made anew, when any of these have changed.
+	moved chan struct{}
+}
+
+// NewMirror returns a mirror that fills once [Mirror.Run] runs.
+func NewMirror(js jetstream.JetStream) *Mirror {
+	return &Mirror{js: js, anew: make(chan struct{}, 1), moved: make(chan struct{})}
+}
+
+// Run keeps the mirror until ctx ends.
+func (m *Mirror) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		// Whoever asks is told why there is no answer; see [Mirror.Newest].
+		_ = m.watch(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(mirrorRetry):
+		}
+	}
+}
+
+// watch reads the bucket from its start and then what is written, until ctx ends,
+// the watch breaks off or it shall begin anew.
+func (m *Mirror) watch(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	info, err := m.bucket(ctx)
+	if err != nil {
+		return err
+	}
+	kv, err := m.js.KeyValue(broker.Bounded(ctx), broker.BucketZones)
+	if err != nil {
+		return err
+	}
+	m.begin(info.Created)
+	watch, err := kv.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer watch.Stop() //nolint:errcheck // its connection is gone, or the bucket
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-m.anew:
+			return nil
+		case entry, open := <-watch.Updates():
+			if !open {
+				return errors.New("the connection was closed")
+			}
+			m.note(entry)
+		}
+	}
+}
+
+// begin forgets everything for a bucket made at created.
+func (m *Mirror) begin(created time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.created, m.complete, m.seen = created, false, 0
+	m.versions, m.faults, m.keys = make(map[string]pdns.Version), make(map[string]error), make(map[string]struct{})
+}
+
+// note takes in one entry; nil marks the end of those that were there at first.
+func (m *Mirror) note(entry jetstream.KeyValueEntry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer func() {
+		close(m.moved)
+		m.moved = make(chan struct{})
+	}()
+	if entry == nil {
+		m.complete = true
+		return
+	}
+	key := entry.Key()
+	m.seen = max(m.seen, entry.Revision())
+	m.keys[key] = struct{}{}
+	delete(m.faults, key)
+	delete(m.versions, key)
+	if entry.Operation() != jetstream.KeyValuePut {
+		return
+	}
+	v, _, err := decode(key, entry.Value())
+	if err != nil {
+		m.faults[key] = err
+		return
+	}
+	m.versions[key] = v
+}
+
+// Newest returns every zone's newest version, by zone, as of this moment or
+// later. An error means unknown.
+func (m *Mirror) Newest(ctx context.Context) (map[string]pdns.Version, error) {
+	newest, err := m.newest(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("newest versions of all zones: %w", err)
+	}
+	return newest, nil
+}
+
+func (m *Mirror) newest(ctx context.Context) (map[string]pdns.Version, error) {
+	info, err := m.bucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	limit := time.NewTimer(mirrorWithin)
+	defer limit.Stop()
+	for {
+		moved, ready := m.reached(info)
+		if ready {
+			return m.copy()
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-limit.C:
+			select {
+			case m.anew <- struct{}{}:
+			default:
+			}
+			return nil, fmt.Errorf("the watch of bucket %s is behind for %s; it begins anew", broker.BucketZones, mirrorWithin)
+		}
+	}
+}
+
+// reached reports whether the mirror has all that info knows of; else moved tells
+// when to ask again. Where the last entries were purged without a marker, their
+// revision never comes, but then the number of keys is right.
+func (m *Mirror) reached(info *jetstream.StreamInfo) (moved <-chan struct{}, ready bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.created.Equal(info.Created) {
+		select {
+		case m.anew <- struct{}{}: // another bucket of that name
+		default:
+		}
+		return m.moved, false
+	}
+	return m.moved, m.complete && (m.seen >= info.State.LastSeq || uint64(len(m.keys)) == info.State.Msgs)
+}
+
+func (m *Mirror) copy() (map[string]pdns.Version, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, err := range m.faults {
+		return nil, err
+	}
+	byZone := make(map[string]pdns.Version, len(m.versions))
+	for v := range maps.Values(m.versions) {
+		byZone[v.Zone] = v
+	}
+	return byZone, nil
+}
+
+// bucket asks how the bucket's stream stands.
+func (m *Mirror) bucket(ctx context.Context) (*jetstream.StreamInfo, error) {
+	stream, err := m.js.Stream(broker.Bounded(ctx), "KV_"+broker.BucketZones)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return stream.CachedInfo(), nil
+}

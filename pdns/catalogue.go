@@ -1,0 +1,110 @@
+package pdns
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Catalogued is one line of the catalogue: what every secondary must serve of
+// a zone. Secondaries compare themselves with the catalogue; it is published
+// once a check, so that nothing goes through Temporal zone by zone.
+type Catalogued struct {
+	Zone string `json:"z"`
+	// Version is 0 for a zone that a primary holds and that was never
+	// published: secondaries must not take theirs for left over.
+	Version int64  `json:"v,omitempty"`
+	Serial  uint32 `json:"s,omitempty"`
+	Deleted bool   `json:"d,omitempty"`
+	Signed  bool   `json:"r,omitempty"`
+}
+
+// CataloguedFrom is the line of a zone whose newest version is v.
+func CataloguedFrom(v Version) Catalogued {
+	return Catalogued{Zone: v.Zone, Version: v.Version, Serial: v.Serial, Deleted: v.Deleted, Signed: v.Signed}
+}
+
+// Catalogue lists the newest versions and the zones that a primary holds besides,
+// sorted by zone.
+func Catalogue(newest map[string]Version, listed []Listed) []Catalogued {
+	lines := make([]Catalogued, 0, max(len(newest), len(listed)))
+	for _, v := range newest {
+		lines = append(lines, CataloguedFrom(v))
+	}
+	for _, zone := range listed {
+		if _, published := newest[zone.Zone]; !published {
+			lines = append(lines, Catalogued{Zone: zone.Zone})
+		}
+	}
+	slices.SortFunc(lines, func(a, b Catalogued) int { return cmp.Compare(a.Zone, b.Zone) })
+	return lines
+}
+
+// Differences is how a secondary differs from the catalogue. Every list is
+// sorted by zone; a zone is in one of them at most.
+type Differences struct {
+	// Missing lists zones that it does not hold.
+	Missing []string
+	// Outdated lists zones that it holds in an older state, Ahead in one that is
+	// no older and another.
+	Outdated, Ahead []string
+	// LeftOver lists our zones that are deleted, Orphaned those of which nothing
+	// was published and that no primary's list has: whether they are left over
+	// is for the primaries to say.
+	LeftOver, Orphaned []string
+	// Foreign lists zones that must be served here, but the zone of that name is
+	// not ours.
+	Foreign []string
+	// Right lists the zones that are held as they should be, of those to be
+	// served.
+	Right []string
+}
+
+// Wrong returns the zones that differ, sorted.
+func (d Differences) Wrong() []string {
+	wrong := slices.Concat(d.Missing, d.Outdated, d.Ahead, d.LeftOver, d.Orphaned, d.Foreign)
+	slices.Sort(wrong)
+	return wrong
+}
+
+// Compare says how what a secondary holds and has applied differs from the
+// catalogue.
+func Compare(catalogue []Catalogued, held []Held, applied map[string]Applied) Differences {
+	var d Differences
+	holds := make(map[string]Held, len(held))
+	for _, h := range held {
+		holds[h.Zone] = h
+	}
+	known := make(map[string]bool, len(catalogue))
+	for _, want := range catalogue {
+		known[want.Zone] = true
+		h, here := holds[want.Zone]
+		d.add(want, h, here, applied[want.Zone])
+	}
+	for _, h := range held {
+		if h.Ours && !known[h.Zone] {
+			d.Orphaned = append(d.Orphaned, h.Zone)
+		}
+	}
+	slices.Sort(d.Orphaned) // the others follow the catalogue's order
+	return d
+}
+
+// add decides about one zone. The zero Applied means unknown.
+func (d *Differences) add(want Catalogued, h Held, here bool, applied Applied) {
+	switch {
+	case want.Version == 0:
+	case want.Deleted && here && h.Ours:
+		d.LeftOver = append(d.LeftOver, want.Zone)
+	case want.Deleted:
+	case !here:
+		d.Missing = append(d.Missing, want.Zone)
+	case !h.Ours:
+		d.Foreign = append(d.Foreign, want.Zone)
+	case h.Serial == want.Serial && applied.Version == want.Version:
+		d.Right = append(d.Right, want.Zone)
+	case applied.Version > want.Version, applied.Version == want.Version && SerialNewer(h.Serial, want.Serial):
+		d.Ahead = append(d.Ahead, want.Zone)
+	default:
+		d.Outdated = append(d.Outdated, want.Zone)
+	}
+}

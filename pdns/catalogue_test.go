@@ -1,0 +1,68 @@
+package pdns_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+func TestCatalogue(t *testing.T) {
+	newest := map[string]pdns.Version{
+		"b.": {Zone: "b.", Version: 5, Serial: 9, Signed: true},
+		"a.": {Zone: "a.", Version: 6, Deleted: true},
+	}
+	require.Equal(t, []pdns.Catalogued{
+		{Zone: "a.", Version: 6, Deleted: true}, {Zone: "b.", Version: 5, Serial: 9, Signed: true}, {Zone: "c."},
+	}, pdns.Catalogue(newest, []pdns.Listed{{Zone: "c.", Serial: 3}, {Zone: "b.", Serial: 9}}))
+}
+
+func TestCompare(t *testing.T) {
+	catalogue := []pdns.Catalogued{
+		{Zone: "ahead.", Version: 5, Serial: 7},
+		{Zone: "applied-ahead.", Version: 5, Serial: 7},
+		{Zone: "foreign.", Version: 5, Serial: 7},
+		{Zone: "gone.", Version: 5, Deleted: true},
+		{Zone: "gone-foreign.", Version: 5, Deleted: true},
+		{Zone: "left-over.", Version: 5, Deleted: true},
+		{Zone: "missing.", Version: 5, Serial: 7},
+		{Zone: "not-known.", Version: 5, Serial: 7},
+		{Zone: "old-version.", Version: 5, Serial: 7},
+		{Zone: "outdated.", Version: 5, Serial: 7},
+		{Zone: "right.", Version: 5, Serial: 7},
+		{Zone: "unpublished.", Version: 0},
+		{Zone: "wrapped.", Version: 5, Serial: 1},
+	}
+	applied := map[string]pdns.Applied{"old-version.": {Version: 4}, "applied-ahead.": {Version: 6}}
+	for _, zone := range []string{"ahead.", "foreign.", "missing.", "outdated.", "right.", "wrapped."} {
+		applied[zone] = pdns.Applied{Version: 5}
+	}
+	var held []pdns.Held
+	for zone, serial := range map[string]uint32{
+		"ahead.": 8, "applied-ahead.": 7, "left-over.": 7, "not-known.": 7, "old-version.": 7, "outdated.": 6, "right.": 7,
+		"unpublished.": 7, "wrapped.": 4294967295, "orphaned.": 7, "another-orphan.": 7,
+	} {
+		held = append(held, pdns.Held{Zone: zone, Serial: serial, Ours: true})
+	}
+	held = append(held, pdns.Held{Zone: "foreign.", Serial: 7}, pdns.Held{Zone: "gone-foreign.", Serial: 7}, pdns.Held{Zone: "its-own."})
+	d := pdns.Compare(catalogue, held, applied)
+	require.Equal(t, pdns.Differences{
+		Missing:  []string{"missing."},
+		Outdated: []string{"not-known.", "old-version.", "outdated.", "wrapped."},
+		Ahead:    []string{"ahead.", "applied-ahead."},
+		LeftOver: []string{"left-over."},
+		Orphaned: []string{"another-orphan.", "orphaned."},
+		Foreign:  []string{"foreign."},
+		Right:    []string{"right."},
+	}, d)
+	require.Len(t, d.Wrong(), 11)
+	require.IsIncreasing(t, d.Wrong())
+}
+
+// With nothing in the catalogue nothing is known to be deleted: what is held is
+// orphaned, and the primaries are asked.
+func TestCompareWithAnEmptyCatalogueDeletesNothing(t *testing.T) {
+	d := pdns.Compare(nil, []pdns.Held{{Zone: "a.", Ours: true}}, nil)
+	require.Equal(t, pdns.Differences{Orphaned: []string{"a."}}, d)
+}

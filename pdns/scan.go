@@ -1,0 +1,72 @@
+package pdns
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Listed is a zone as a primary's own list shows it.
+type Listed struct {
+	Zone string
+	// Serial is the one that is served (PowerDNS's edited_serial).
+	Serial uint32
+	// Signed says that the zone has keys or came with signatures.
+	Signed bool
+}
+
+// Drift is how what was published differs from what a primary holds: the zones
+// to export again. Every list is sorted; no zone is in two of them.
+type Drift struct {
+	// Unpublished lists zones of which nothing is published, or a tombstone.
+	Unpublished []string
+	// Changed lists zones whose serial, or whether they are signed, differs from
+	// the newest version.
+	Changed []string
+	// Gone lists zones that were published and are not listed.
+	Gone []string
+	// Stale lists signed zones that were published before the signatures were
+	// last renewed: PowerDNS renews them without changing the serial.
+	Stale []string
+}
+
+// Wrong returns the zones of which something else is served than the primary
+// holds, sorted: all but the stale ones, for which there is time.
+func (d Drift) Wrong() []string {
+	wrong := slices.Concat(d.Unpublished, d.Changed, d.Gone)
+	slices.Sort(wrong)
+	return wrong
+}
+
+// PlanScan compares a primary's complete list with the newest versions. It only
+// says where to look: whether a zone is exported, deleted or left alone is
+// decided by its export, which asks PowerDNS for that zone. Signed zones
+// published before renewed are stale; the zero time knows of no renewal.
+//
+// Serials are compared for equality alone: which of two comes later (RFC 1982)
+// says nothing about which is right, since a restored backup goes back.
+func PlanScan(listed []Listed, newest map[string]Version, renewed time.Time) Drift {
+	var drift Drift
+	here := make(map[string]bool, len(listed))
+	for _, zone := range listed {
+		here[zone.Zone] = true
+		v, published := newest[zone.Zone]
+		switch {
+		case !published || v.Deleted:
+			drift.Unpublished = append(drift.Unpublished, zone.Zone)
+		case v.Serial != zone.Serial || v.Signed != zone.Signed:
+			drift.Changed = append(drift.Changed, zone.Zone)
+		case v.Signed && v.Time.Before(renewed):
+			drift.Stale = append(drift.Stale, zone.Zone)
+		}
+	}
+	for zone, v := range newest {
+		if !v.Deleted && !here[zone] {
+			drift.Gone = append(drift.Gone, zone)
+		}
+	}
+	for _, list := range [][]string{drift.Unpublished, drift.Changed, drift.Gone, drift.Stale} {
+		slices.SortFunc(list, strings.Compare)
+	}
+	return drift
+}

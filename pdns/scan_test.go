@@ -1,0 +1,52 @@
+package pdns_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+func TestPlanScan(t *testing.T) {
+	roll := time.Date(2026, 11, 19, 0, 0, 0, 0, time.UTC)
+	newest := map[string]pdns.Version{}
+	for _, v := range []pdns.Version{
+		{Zone: "same.", Serial: 7},
+		{Zone: "higher.", Serial: 7},
+		{Zone: "lower.", Serial: 7},
+		{Zone: "wrapped.", Serial: 4294967295},
+		{Zone: "now-signed.", Serial: 7},
+		{Zone: "unsigned-now.", Serial: 7, Signed: true, Time: roll},
+		{Zone: "gone.", Serial: 7},
+		{Zone: "gone-long-ago.", Deleted: true},
+		{Zone: "back.", Deleted: true},
+		{Zone: "old-signatures.", Serial: 7, Signed: true, Time: roll.Add(-time.Second)},
+		{Zone: "new-signatures.", Serial: 7, Signed: true, Time: roll},
+		{Zone: "old-unsigned.", Serial: 7, Time: roll.Add(-time.Hour)},
+	} {
+		newest[v.Zone] = v
+	}
+	drift := pdns.PlanScan([]pdns.Listed{
+		{Zone: "wrapped.", Serial: 0},
+		{Zone: "same.", Serial: 7}, {Zone: "higher.", Serial: 8}, {Zone: "lower.", Serial: 6},
+		{Zone: "now-signed.", Serial: 7, Signed: true}, {Zone: "unsigned-now.", Serial: 7},
+		{Zone: "back.", Serial: 1}, {Zone: "new.", Serial: 1},
+		{Zone: "old-signatures.", Serial: 7, Signed: true}, {Zone: "new-signatures.", Serial: 7, Signed: true},
+		{Zone: "old-unsigned.", Serial: 7},
+	}, newest, roll)
+	require.Equal(t, pdns.Drift{
+		Unpublished: []string{"back.", "new."},
+		Changed:     []string{"higher.", "lower.", "now-signed.", "unsigned-now.", "wrapped."},
+		Gone:        []string{"gone."},
+		Stale:       []string{"old-signatures."},
+	}, drift)
+	require.Len(t, drift.Wrong(), 8)
+	require.IsIncreasing(t, drift.Wrong())
+}
+
+func TestPlanScanOfNothingPublished(t *testing.T) {
+	drift := pdns.PlanScan([]pdns.Listed{{Zone: "a."}}, nil, time.Time{})
+	require.Equal(t, pdns.Drift{Unpublished: []string{"a."}}, drift)
+}

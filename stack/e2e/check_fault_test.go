@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+)
+
+// The health check's worker dies at each of its steps: the check ends right, and what it had found is repaired.
+func testCheckWorkerKilled(t *testing.T, s *site) {
+	const zone = "c06.check.example."
+	n := s.secondaries[0]
+	c, err := dialTemporal(s.env)
+	must(t, err)
+	defer c.Close()
+	// With a difference to repair: the survey, the roster, a compare of each secondary, the repair, the compare again.
+	const steps = 6
+	for step := range steps {
+		t.Run(fmt.Sprintf("after %d steps", step), func(t *testing.T) {
+			n.patch(t, zone, soa(zone, 99))
+			run := startCheck(t, c)
+			until(t, soon, func() error {
+				ended, names := progress(t.Context(), c, run)
+				return wants(ended || len(names) > step, "steps %v", names)
+			})
+			s.do(t, "kill", "primary")
+			s.do(t, "start", "primary")
+			var report checkReport
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			defer cancel()
+			must(t, c.GetWorkflow(ctx, "health-check", run).Get(ctx, &report))
+			if report.Outcome != "in-sync" {
+				t.Errorf("%s", report)
+			}
+			must(t, servesSerial(t.Context(), zone, 100, s.secondaries...))
+		})
+	}
+}
+
+// startCheck starts a health check under its fixed ID.
+func startCheck(t testing.TB, c client.Client) (run string) {
+	t.Helper()
+	started, err := c.SignalWithStartWorkflow(t.Context(), "health-check", "check", map[string]any{"fresh": true},
+		client.StartWorkflowOptions{TaskQueue: "pdns-distribute", WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE}, "CheckHealth", map[string]any{})
+	must(t, err)
+	return started.GetRunID()
+}
+
+// progress returns the activities that a run has begun so far, and whether it has ended.
+func progress(ctx context.Context, c client.Client, run string) (ended bool, steps []string) {
+	events := c.GetWorkflowHistory(ctx, "health-check", run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		if err != nil {
+			return false, nil
+		}
+		if step := scheduledStep(event); step != "" {
+			steps = append(steps, step)
+		}
+		ended = ended || event.GetEventType() == enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
+	}
+	return ended, steps
+}
+
+// A secondary is cut off while zones are made, changed and deleted by the hundred. When it is back, all of it is there
+// soon, without waiting for a check.
+func testCutOff(t *testing.T, s *site) {
+	const made, changed, deleted = 500, 200, 100
+	name := func(i int) string { return fmt.Sprintf("x%03d.cut.example.", i) }
+	for i := range changed + deleted {
+		s.proxy.create(t, name(i), 1)
+	}
+	for i := range changed + deleted {
+		until(t, soon, func() error { return servesSerial(t.Context(), name(i), 1, s.secondaries...) })
+	}
+	cut, other := s.secondaries[0], s.secondaries[1]
+	s.do(t, "pause", cut.name)
+	for i := range changed {
+		s.proxy.patch(t, name(i), soa(name(i), 2))
+	}
+	for i := range deleted {
+		s.proxy.delete(t, name(changed+i))
+	}
+	for i := range made {
+		s.proxy.create(t, name(changed+deleted+i), 3)
+	}
+	right := func(servers ...*nameserver) error {
+		for i := range changed {
+			if err := servesSerial(t.Context(), name(i), 2, servers...); err != nil {
+				return err
+			}
+		}
+		for i := range deleted {
+			if err := notServed(t.Context(), name(changed+i), servers...); err != nil {
+				return err
+			}
+		}
+		for i := range made {
+			if err := servesSerial(t.Context(), name(changed+deleted+i), 3, servers...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	until(t, 2*soon, func() error { return right(other) })
+	s.do(t, "resume", cut.name)
+	back := time.Now()
+	until(t, recovered, func() error { return right(cut) })
+	t.Logf("%d made, %d changed, %d deleted: right %s after its return", made, changed, deleted, time.Since(back).Round(time.Millisecond))
+}
+
+// All data of NATS is lost, then all of Temporal's, while clients make changes: everything is right again within a minute,
+// with no further action, nothing was deleted, and nothing older was served.
+func testDataWiped(t *testing.T, s *site) {
+	for _, process := range []string{"nats", "temporal"} {
+		t.Run(process, func(t *testing.T) {
+			f := s.startStream(t, streamPause)
+			f.wait(t, 2*streamZones)
+			watch := s.watchServed(t, "c12.check.example.", 100)
+			s.do(t, "kill", process)
+			s.wipe(t, process)
+			f.wait(t, shortOutage)
+			s.do(t, "start", process)
+			back := time.Now()
+			f.wait(t, streamZones)
+			calls := f.end()
+			for _, b := range s.books {
+				until(t, max(0, time.Minute-time.Since(back)), func() error { return s.right(t.Context(), b.zone) })
+			}
+			took := time.Since(back)
+			s.nothingLost(t)
+			watch()
+			until(t, soon, func() error { return s.prints(t, 0, "check", `health check in-sync.*`) })
+			t.Logf("all right %s after the return of %s without its data; %s", took.Round(time.Millisecond), process, calls)
+		})
+	}
+}
+
+// watchServed asks all secondaries for a zone that nobody changes, until the returned function is called: it is never
+// served in an older state, and never gone.
+func (s *site) watchServed(t *testing.T, zone string, serial uint32) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			if err := servesSerial(ctx, zone, serial, s.secondaries...); err != nil && ctx.Err() == nil {
+				ended <- err
+				return
+			}
+			<-time.After(pollEvery)
+		}
+		ended <- nil
+	}()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("zone %s, which nobody changed: %v", zone, err)
+		}
+	}
+}
+
+// jetStream connects as the operator.
+func (s *site) jetStream() (js jetstream.JetStream, closeConn func(), err error) {
+	nc, err := s.ConnectNATS("operator")
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err = jetstream.New(nc)
+	return js, nc.Close, err
+}
+
+// metric reads one series from the primary's /metrics; 0 where there is none.
+func (s *site) metric(t testing.TB, series string) float64 {
+	t.Helper()
+	config, err := os.ReadFile(s.ConfigPath("primary"))
+	must(t, err)
+	listen := regexp.MustCompile(`(?s)\[metrics\]\nlisten = "([^"]+)"`).FindSubmatch(config)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+string(listen[1])+"/metrics", nil)
+	must(t, err)
+	response, err := http.DefaultClient.Do(request)
+	must(t, err)
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	must(t, err)
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), series+" "); ok {
+			number, err := strconv.ParseFloat(value, 64)
+			must(t, err)
+			return number
+		}
+	}
+	return 0
+}

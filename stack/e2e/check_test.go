@@ -1,0 +1,231 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// checkReport is what CheckHealth returns: a contract with people and scripts.
+type checkReport struct {
+	RunID       string         `json:"run_id"`
+	Outcome     string         `json:"outcome"`
+	Rounds      int            `json:"rounds"`
+	Found       map[string]int `json:"found"`
+	Repaired    int            `json:"repaired"`
+	Error       string         `json:"error"`
+	Secondaries []struct {
+		ID    string `json:"id"`
+		State string `json:"state"`
+		Error string `json:"error"`
+	} `json:"secondaries"`
+}
+
+// TestChecks has a system of its own: it damages secondaries and stops processes.
+func TestChecks(t *testing.T) {
+	s := startSite(t)
+	const zones = 30
+	for i := range zones {
+		name := fmt.Sprintf("c%02d.check.example.", i)
+		s.proxy.create(t, name, 100, set("www."+name, "TXT", `"0"`))
+	}
+	for i := range zones {
+		until(t, soon, func() error {
+			return servesSerial(t.Context(), fmt.Sprintf("c%02d.check.example.", i), 100, s.secondaries...)
+		})
+	}
+	t.Run("all in sync", func(t *testing.T) { testCheckInSync(t, s.on(t), zones) })
+	t.Run("found and repaired", func(t *testing.T) { testFoundAndRepaired(t, s.on(t)) })
+	t.Run("one at a time", func(t *testing.T) { testOneCheckAtATime(t, s.on(t)) })
+	t.Run("dead worker", func(t *testing.T) { testDeadWorkerIsLagging(t, s.on(t)) })
+	t.Run("worker killed at each step", func(t *testing.T) { testCheckWorkerKilled(t, s.on(t)) })
+	t.Run("cut off", func(t *testing.T) { testCutOff(t, s.on(t)) })
+	t.Run("past the proxy", func(t *testing.T) { testPastTheProxy(t, s.on(t)) })
+	t.Run("data wiped", func(t *testing.T) { testDataWiped(t, s.on(t)) })
+	t.Run("no secondary", func(t *testing.T) { testNoSecondary(t, s.on(t)) }) // last: the roster is empty then
+}
+
+func testCheckInSync(t *testing.T, s *site, zones int) {
+	until(t, soon, func() error { // no sync is under way any more
+		return s.prints(t, 0, "check", `health check in-sync.*`,
+			fmt.Sprintf(`secondary-1 in-sync: %d of %[1]d zones right, %[1]d asked for by DNS`, zones),
+			fmt.Sprintf(`secondary-2 in-sync: %d of %[1]d zones right, %[1]d asked for by DNS`, zones))
+	})
+	s.printed(t, 0, "status", `last health check: in-sync.*`)
+	s.counts(t, "health-check", 1)
+}
+
+// counts wants the metrics of the primary to show at least so many runs of the check, and its last success.
+func (s *site) counts(t testing.TB, check string, runs int) {
+	t.Helper()
+	runsTotal := 0.0
+	for _, outcome := range []string{"in-sync", "partial", "failed"} {
+		runsTotal += s.metric(t, fmt.Sprintf(`pdnsdist_check_runs_total{check=%q,outcome=%q}`, check, outcome))
+	}
+	if runsTotal < float64(runs) {
+		t.Errorf("%g runs of %s are counted, want at least %d", runsTotal, check, runs)
+	}
+	last := s.metric(t, fmt.Sprintf(`pdnsdist_check_last_success_timestamp_seconds{check=%q}`, check))
+	if age := time.Since(time.UnixMilli(int64(1000 * last))); age > time.Hour {
+		t.Errorf("the last success of %s was %s ago", check, age)
+	}
+}
+
+// damage is one way in which a secondary gets wrong by itself, and under which name a check counts it.
+type damage struct {
+	kind, zone string
+	do         func(t *testing.T, n *nameserver, zone string)
+}
+
+func testFoundAndRepaired(t *testing.T, s *site) {
+	// A zone that is ours on the secondary, as its worker makes them.
+	like := func(t *testing.T, n *nameserver, name string) {
+		model, found := n.zone(t, "c00.check.example.")
+		if !found {
+			t.Fatal("the secondary lacks its zone")
+		}
+		n.call(t, http.MethodPost, "/zones", map[string]any{
+			"name": name, "kind": "Slave", "masters": model.Masters, "account": model.Account, "soa_edit_api": "",
+		})
+	}
+	serial := func(serial uint32) func(*testing.T, *nameserver, string) {
+		return func(t *testing.T, n *nameserver, zone string) { n.patch(t, zone, soa(zone, serial)) }
+	}
+	for _, d := range []damage{
+		{"missing", "c01.check.example.", func(t *testing.T, n *nameserver, zone string) { n.delete(t, zone) }},
+		{"outdated", "c02.check.example.", serial(99)},
+		{"ahead", "c03.check.example.", serial(101)},
+		// By RFC 1982, 2³¹+99 comes after 100, and 2³¹+101 before it.
+		{"ahead", "c04.check.example.", serial(1<<31 + 99)},
+		{"outdated", "c05.check.example.", serial(1<<31 + 101)},
+		{"left over", "never.published.example.", like},
+	} {
+		for _, n := range s.secondaries {
+			t.Run(d.kind+" "+d.zone+" on "+n.name, func(t *testing.T) {
+				before := s.metric(t, fmt.Sprintf(`pdnsdist_check_found_total{check="health-check",kind=%q}`, d.kind))
+				d.do(t, n, d.zone)
+				s.printed(t, 0, "check", `health check in-sync.*`, n.name+` in-sync: 30 of 30 zones right, .*found 1 `+d.kind+`, left 0: `+strings.ReplaceAll(d.zone, ".", `\.`)+` `+d.kind)
+				if got := s.metric(t, fmt.Sprintf(`pdnsdist_check_found_total{check="health-check",kind=%q}`, d.kind)); got != before+1 {
+					t.Errorf("%s: %g are counted, %g before", d.kind, got, before)
+				}
+				if _, there := n.zone(t, d.zone); there == (d.kind == "left over") {
+					t.Errorf("%s: there: %t", d.zone, there)
+				}
+				if d.kind != "left over" {
+					must(t, servesSerial(t.Context(), d.zone, 100, s.secondaries...))
+				}
+			})
+		}
+	}
+	t.Run("left over, deleted before", func(t *testing.T) {
+		const zone = "deleted.check.example."
+		n := s.secondaries[0]
+		s.proxy.create(t, zone, 1)
+		until(t, soon, func() error { return servesSerial(t.Context(), zone, 1, s.secondaries...) })
+		s.proxy.delete(t, zone)
+		until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
+		like(t, n, zone)
+		s.printed(t, 0, "check", n.name+` in-sync: .*found 1 left over, left 0: deleted\.check\.example\. left over`)
+		if _, there := n.zone(t, zone); there {
+			t.Errorf("%s is still there", zone)
+		}
+	})
+	t.Run("foreign", func(t *testing.T) { // found and told, and left alone
+		const zone = "foreign.check.example."
+		n := s.secondaries[1]
+		n.call(t, http.MethodPost, "/zones", newZone(zone, 7))
+		s.proxy.create(t, zone, 1)
+		until(t, soon, func() error { return servesSerial(t.Context(), zone, 1, s.secondaries[0]) })
+		s.printed(t, 1, "check", `health check partial.*`, n.name+` lagging: .*found 1 foreign, left 1: foreign\.check\.example\. foreign`)
+		must(t, servesSerial(t.Context(), zone, 7, n))
+		s.proxy.delete(t, zone)
+		n.delete(t, zone)
+	})
+}
+
+// A secondary whose worker is dead is lagging, whatever its PowerDNS answers.
+func testDeadWorkerIsLagging(t *testing.T, s *site) {
+	s.do(t, "kill", "secondary-2")
+	must(t, servesSerial(t.Context(), "c00.check.example.", 100, s.secondaries...))
+	s.printed(t, 1, "check", `health check partial.*`, `secondary-1 in-sync: .*`, `secondary-2 lagging: its worker does not answer.*`)
+	until(t, soon, func() error { // once Consul has missed it
+		return s.prints(t, 1, "status", `secondary-2 +no .*`, `last health check: partial.*`)
+	})
+}
+
+// With no secondary at all, nothing is in sync.
+func testNoSecondary(t *testing.T, s *site) {
+	for _, n := range s.secondaries {
+		s.do(t, "stop", n.name)
+	}
+	js, closeConn, err := s.jetStream()
+	must(t, err)
+	defer closeConn()
+	roster, err := js.KeyValue(t.Context(), "pdns-secondaries")
+	must(t, err)
+	for _, n := range s.secondaries {
+		must(t, roster.Purge(t.Context(), n.name))
+	}
+	s.printed(t, 1, "check", `health check failed.*`, `no secondary to sync to.*`)
+}
+
+// A change past the api-proxy is found within a minute or so, whichever it is.
+func testPastTheProxy(t *testing.T, s *site) {
+	const made, gone, changed = "made.past.example.", "c10.check.example.", "c11.check.example."
+	s.pdnsutil(t, "create-zone", made, "ns1.example.net")
+	s.pdnsutil(t, "delete-zone", gone)
+	s.pdnsutil(t, "increase-serial", changed)
+	since := time.Now()
+	until(t, 90*time.Second, func() error {
+		if err := servesSerial(t.Context(), changed, 101, s.secondaries...); err != nil {
+			return err
+		}
+		if err := notServed(t.Context(), gone, s.secondaries...); err != nil {
+			return err
+		}
+		return hasAnswer(t.Context(), made, dns.TypeNS, []string{"ns1.example.net."}, s.secondaries...)
+	})
+	t.Logf("found and served after %s", time.Since(since).Round(time.Millisecond))
+	s.counts(t, "primary-scan", 1)
+}
+
+func (s *site) pdnsutil(t testing.TB, args ...string) {
+	t.Helper()
+	s.direct.changes.Lock()
+	defer s.direct.changes.Unlock()
+	args = append([]string{"--config-dir=" + filepath.Join(s.Dir(), "config", "pdns-primary")}, args...)
+	if out, err := exec.CommandContext(t.Context(), "pdnsutil", args...).CombinedOutput(); err != nil {
+		t.Fatalf("pdnsutil %v: %v\n%s", args, err, out)
+	}
+}
+
+// report returns the newest health check's, while it runs too.
+func (s *site) report(ctx context.Context) (checkReport, error) {
+	var r checkReport
+	c, err := dialTemporal(s.env)
+	if err != nil {
+		return r, err
+	}
+	defer c.Close()
+	value, err := c.QueryWorkflow(ctx, "health-check", "", "status")
+	if err != nil {
+		return r, err
+	}
+	return r, value.Get(&r)
+}
+
+func (r checkReport) String() string {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}

@@ -1,0 +1,150 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+)
+
+// checkResult is what a check returns, through a pointer to it. It embeds
+// [CheckRun].
+type checkResult[R any] interface {
+	*R
+	run() *CheckRun
+	// Markdown renders the result for the web UI.
+	Markdown() string
+}
+
+// singleton runs a check under its fixed ID, and under any other one hands the
+// request to the run under that ID and returns its result. Temporal starts no
+// second workflow of an ID that runs, so one is at work at a time, whoever
+// starts it: a Schedule alone would not do, since it appends a timestamp to
+// the ID, nor would a start by hand.
+//
+// round does the work once, for what is asked, and notes in result what it
+// found. A request that comes meanwhile is served by the round under way;
+// what it asks for beyond that gets one more round.
+func singleton[R any, P checkResult[R]](ctx workflow.Context, check Check, in CheckInput, result P, round func(workflow.Context, CheckInput) error) (R, error) {
+	if workflow.GetInfo(ctx).WorkflowExecution.ID != check.ID {
+		return forward[R](ctx, check, in)
+	}
+	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (R, error) { return *result, nil }); err != nil {
+		return *result, err
+	}
+	s := &singleRun{check: check, result: result.run(), requests: workflow.GetSignalChannel(ctx, SignalCheck), round: round}
+	s.show = func(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, result.Markdown()) }
+	err := s.run(ctx, in)
+	return *result, err
+}
+
+// singleRun is the state of one run of a check.
+type singleRun struct {
+	check    Check
+	result   *CheckRun
+	requests workflow.ReceiveChannel
+	round    func(workflow.Context, CheckInput) error
+	show     func(workflow.Context)
+}
+
+func (s *singleRun) run(ctx workflow.Context, in CheckInput) error {
+	if err := s.begin(ctx, in); err != nil {
+		return err
+	}
+	// The start and its first signal are one request, and so is all that has
+	// come before the first round begins.
+	asked, _ := s.drain(in)
+	covered := CheckInput{}
+	for more := true; more; {
+		s.result.Rounds++
+		if s.result.Rounds == 1 || asked.Fresh {
+			s.result.Outcome, s.result.Error, s.result.Reason = OutcomeInSync, "", asked.Reason
+			s.result.Found, s.result.Repaired = nil, 0
+		}
+		if err := s.round(ctx, asked); err != nil {
+			if ctx.Err() != nil {
+				return err // cancelled by an operator
+			}
+			s.result.Outcome, s.result.Error = OutcomeFailed, failureText(err)
+		}
+		covered = covered.with(asked)
+		var came bool
+		asked, came = s.drain(CheckInput{})
+		asked, more = asked.beyond(covered)
+		more = more && came
+	}
+	return s.end(ctx)
+}
+
+// begin notes what is known at the start, and gives a check that was started by
+// hand the search attribute that the dispatcher gives to others.
+func (s *singleRun) begin(ctx workflow.Context, in CheckInput) error {
+	trigger := in.Trigger
+	if trigger == "" {
+		trigger = TriggerManual
+	}
+	s.result.RunID, s.result.StartedAt = workflow.GetInfo(ctx).WorkflowExecution.RunID, workflow.Now(ctx).UTC()
+	s.result.Trigger = trigger
+	if _, there := workflow.GetTypedSearchAttributes(ctx).GetKeyword(triggerAttribute); there {
+		return nil
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, triggerAttribute.ValueSet(trigger))
+}
+
+// drain adds all requests that have arrived to asked and says whether there
+// were any.
+func (s *singleRun) drain(asked CheckInput) (CheckInput, bool) {
+	came := false
+	for {
+		var request CheckInput
+		if !s.requests.ReceiveAsync(&request) {
+			return asked, came
+		}
+		came = true
+		asked = asked.with(request)
+	}
+}
+
+// end tells how the check went: to people, and to the metrics of this host. A
+// count that is lost is no reason to fail.
+func (s *singleRun) end(ctx workflow.Context) error {
+	s.result.Phase, s.result.EndedAt = "", workflow.Now(ctx).UTC()
+	s.show(ctx)
+	ended := activities.NoteCheckInput{
+		Check: s.check.ID, Outcome: s.result.Outcome, EndedAt: s.result.EndedAt, Found: s.result.Found, Repaired: s.result.Repaired,
+	}
+	if err := workflow.ExecuteLocalActivity(onLocalWorker(ctx), checks.NoteCheck, ended).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Warn("how the check ended could not be counted", "check", s.check.ID, "error", err)
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, outcomeAttribute.ValueSet(s.result.Outcome))
+}
+
+// forward hands a request to the run at work, or has it started, waits for it and
+// returns its result.
+func forward[R any](ctx workflow.Context, check Check, in CheckInput) (R, error) {
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("one run is at work at a time: waiting for workflow **%s**", check.ID))
+	var result R
+	var joined activities.JoinWorkflowResult
+	err := join(ctx, check.Type, in, check.Within).Get(ctx, &joined)
+	if err == nil {
+		err = json.Unmarshal(joined.Result, &result)
+	}
+	if err == nil {
+		workflow.SetCurrentDetails(ctx, fmt.Sprintf("served by run **%s** of workflow **%s**", joined.RunID, check.ID))
+	}
+	return result, err
+}
+
+// join has a workflow run that may be running already, or adds to what is asked
+// of it, and waits for its result.
+func join(ctx workflow.Context, workflowType string, in any, within time.Duration) workflow.Future {
+	input, err := json.Marshal(in)
+	if err != nil { // an input of ours is always JSON
+		panic(err)
+	}
+	return workflow.ExecuteActivity(joining(ctx, workflowType, within), checks.JoinWorkflow,
+		activities.JoinWorkflowInput{Workflow: workflowType, Input: input})
+}
