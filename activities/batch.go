@@ -30,6 +30,9 @@ type ZonesInput struct {
 	// Above asks ExportZones for versions above this number even of what has not
 	// changed.
 	Above int64 `json:"above,omitempty"`
+	// Force has ApplyZones transfer them whatever is known of them: what is
+	// served was found to be wrong.
+	Force bool `json:"force,omitempty"`
 }
 
 // ZonesResult counts the zones of a batch by outcome. Alone lists those that
@@ -118,7 +121,7 @@ func (b *batchResult) leave(zone, reason string) {
 func (s *Secondary) ApplyZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	brought, _, err := s.bringAll(ctx, in.Zones, &done, time.Time{})
+	brought, _, err := s.bringAll(ctx, in.Zones, in.Force, &done, time.Time{})
 	if err != nil {
 		return ZonesResult{}, fmt.Errorf("apply %d zones on secondary %s: %w", len(in.Zones), s.ID, err)
 	}

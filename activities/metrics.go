@@ -59,6 +59,7 @@ func (m *VerifyMetrics) verified(state string) {
 type SecondaryMetrics struct {
 	applied  *prometheus.CounterVec
 	duration prometheus.Histogram
+	*comparedMetrics
 }
 
 // NewSecondaryMetrics registers the metrics of a secondary's activities.
@@ -73,7 +74,31 @@ func NewSecondaryMetrics(r prometheus.Registerer) *SecondaryMetrics {
 		}),
 	}
 	r.MustRegister(m.applied, m.duration)
+	m.comparedMetrics = newComparedMetrics(r)
 	return m
+}
+
+// signatures counts what a comparison of signatures found; with the last part,
+// the least time of all parts is known.
+func (m *SecondaryMetrics) signatures(result CompareResult, last bool) {
+	if m == nil {
+		return
+	}
+	m.compared("signatures", result)
+	if !last {
+		return
+	}
+	expires := int64(0)
+	if !result.Expires.IsZero() {
+		expires = result.Expires.Unix()
+	}
+	m.expires.Store(expires)
+}
+
+func (m *SecondaryMetrics) contents(result CompareResult) {
+	if m != nil {
+		m.compared("content", result)
+	}
 }
 
 func (m *SecondaryMetrics) observed(outcome string, seconds float64) {

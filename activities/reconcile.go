@@ -98,7 +98,7 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if in.Within > 0 {
 		until = time.Now().Add(in.Within)
 	}
-	brought, begun, err := s.bringAll(ctx, work.todo, &done, until)
+	brought, begun, err := s.bringAll(ctx, work.todo, false, &done, until)
 	if err == nil && len(brought.ahead) > 0 {
 		err = s.Exporter.ExportAbove(ctx, brought.ahead, brought.above)
 	}

@@ -54,11 +54,15 @@ type Secondary struct {
 	Transfer *transfer.Server
 	Versions Subscriber
 	Applied  AppliedState
-	// Catalogues are what health checks compare with.
+	// Catalogues are what checks compare with.
 	Catalogues CatalogueReader
 	// Exporter is asked where this secondary has applied more than is published.
 	Exporter Exporter
-	Metrics  *SecondaryMetrics
+	// Signing asks the local PowerDNS how it signs, Now is the clock by which
+	// signatures are judged; nil means the host's.
+	Signing SigningAsker
+	Now     func() time.Time
+	Metrics *SecondaryMetrics
 
 	zones zoneLocks
 	bulk  bulkSlots
@@ -108,7 +112,7 @@ type ApplyZoneResult struct {
 func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
 	started := time.Now()
-	result, err := s.bringToNewest(ctx, in.Zone)
+	result, err := s.bringToNewest(ctx, in.Zone, false)
 	if err == nil && result.Version < in.Version && result.Outcome != AppliedForeign {
 		err = fmt.Errorf("NATS shows version %d, the sync published %d: its answer is stale", result.Version, in.Version)
 	}
@@ -124,8 +128,9 @@ func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZone
 
 // bringToNewest is the one function through which every zone of this
 // secondary changes. It holds the zone's lock and loops until what is applied
-// is what is newest.
-func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneResult, error) {
+// is what is newest. With force it brings that in any case: what is served is
+// known to be wrong although nothing here tells.
+func (s *Secondary) bringToNewest(ctx context.Context, zone string, force bool) (ApplyZoneResult, error) {
 	unlock, err := s.zones.lock(ctx, zone)
 	if err != nil {
 		return ApplyZoneResult{}, err
@@ -146,6 +151,12 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string) (ApplyZoneRe
 		}
 		if known && applied.Version > newest.Version {
 			return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
+		}
+		if force {
+			if applied, err = s.distrust(zone); err != nil {
+				return ApplyZoneResult{}, err
+			}
+			known, force = true, false
 		}
 		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
@@ -182,6 +193,21 @@ func (s *Secondary) stands(ctx context.Context, v pdns.Version) bool {
 
 // opener returns how to open the content of v, as often as PowerDNS asks for it.
 type opener func(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error)
+
+// distrust notes that none of a zone's versions is known to be served: whoever
+// brings it next, now or after a failure, transfers it whatever it looks like.
+func (s *Secondary) distrust(zone string) (pdns.Applied, error) {
+	nothing := pdns.Applied{Zone: zone}
+	return nothing, s.Applied.Set(nothing)
+}
+
+// now is the time by which signatures are judged.
+func (s *Secondary) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
 
 // bring makes PowerDNS serve v, whatever it serves now.
 func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool, open opener) (string, error) {
@@ -230,6 +256,9 @@ func (s *Secondary) serves(ctx context.Context, v pdns.Version) error {
 	return nil
 }
 
+// errOtherContent says that the local PowerDNS holds a zone with another content.
+var errOtherContent = errors.New("holds other content")
+
 // holds compares the whole content that the local PowerDNS holds with v. The
 // error says how it differs, or why it cannot be compared.
 func (s *Secondary) holds(ctx context.Context, v pdns.Version) error {
@@ -240,7 +269,7 @@ func (s *Secondary) holds(ctx context.Context, v pdns.Version) error {
 	case err != nil:
 		return err
 	case summary.Serial != v.Serial || summary.Digest != v.Digest:
-		return fmt.Errorf("holds other content (serial %d, %d records) than version %d (serial %d, %d records)", summary.Serial, summary.Records, v.Version, v.Serial, v.Records)
+		return fmt.Errorf("%w (serial %d, %d records) than version %d (serial %d, %d records)", errOtherContent, summary.Serial, summary.Records, v.Version, v.Serial, v.Records)
 	}
 	return nil
 }

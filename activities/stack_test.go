@@ -31,7 +31,7 @@ var stack *stacktest.Stack
 
 func TestMain(m *testing.M) {
 	var err error
-	if stack, err = stacktest.Up("nats", "pdns-primary", "pdns-secondary-1"); err != nil {
+	if stack, err = stacktest.Up("nats", "pdns-primary", "pdns-secondary-1", "pdns-secondary-2"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -57,10 +57,16 @@ type hosts struct {
 
 func newHosts(t *testing.T) hosts {
 	t.Helper()
+	return newHostsWith(t, 0)
+}
+
+// newHostsWith takes the secondary PowerDNS of that number: 0 has SQLite, 1 LMDB.
+func newHostsWith(t *testing.T, number int) hosts {
+	t.Helper()
 	store := versions.New(brokertest.Fresh(t, stack))
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	dns := &query.Client{}
-	secondaryDNS := firstOf(stack.Env("DNS_SECONDARIES"))
+	secondaryDNS := strings.Split(stack.Env("DNS_SECONDARIES"), ",")[number]
 	server, err := transfer.NewServer("127.0.0.1:0", query.Local{Client: dns, Server: secondaryDNS}, quiet)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -73,7 +79,7 @@ func newHosts(t *testing.T) hosts {
 		require.NoError(t, <-ended)
 		require.NoError(t, state.Close())
 	})
-	secondaryAPI := api.New(firstOf(stack.Env("SECONDARY_API_URLS")), stack.Env("SECONDARY_API_KEY"))
+	secondaryAPI := api.New(strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[number], stack.Env("SECONDARY_API_KEY"))
 	t.Cleanup(func() { // the next test's transfer server is another: these would be foreign
 		left, err := secondaryAPI.Zones(context.Background())
 		require.NoError(t, err)
@@ -90,7 +96,7 @@ func newHosts(t *testing.T) hosts {
 		},
 		secondary: &activities.Secondary{
 			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
-			PowerDNS: secondaryAPI,
+			PowerDNS: secondaryAPI, Signing: dns, Catalogues: store,
 		},
 	}
 }

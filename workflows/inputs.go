@@ -55,6 +55,9 @@ type SyncZonesInput struct {
 	// Unchecked leaves out the check from outside: whoever asks compares
 	// afterwards.
 	Unchecked bool `json:"unchecked,omitempty"`
+	// Force has every secondary transfer them again, whatever it knows: what one
+	// of them serves was found to be wrong.
+	Force bool `json:"force,omitempty"`
 }
 
 // ReconcileSecondaryInput starts ReconcileSecondary. Only Secondary is required.

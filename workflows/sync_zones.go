@@ -145,7 +145,7 @@ func (b *zoneBatch) apply(ctx workflow.Context) {
 	for i, target := range b.targets {
 		applies[i] = workflow.ExecuteActivity(
 			batching(ctx, SecondaryHostQueue(target.ID), len(b.zones), fmt.Sprintf("apply %d zones on %s", len(b.zones), target.ID)),
-			secondary.ApplyZones, activities.ZonesInput{Zones: b.zones})
+			secondary.ApplyZones, activities.ZonesInput{Zones: b.zones, Force: b.in.Force})
 	}
 	for i, target := range b.targets {
 		status := BatchStatus{ID: target.ID, State: StateInSync}

@@ -129,5 +129,4 @@ func (s *Server) LoadSigned(t testing.TB, zone, text string) {
 	t.Helper()
 	s.LoadZone(t, zone, text)
 	s.Pdnsutil(t, "set-presigned", zone)
-	s.Pdnsutil(t, "rectify-zone", zone)
 }

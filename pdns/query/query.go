@@ -23,6 +23,10 @@ type Client struct {
 	// Timeout bounds the UDP try and the TCP try, each; zero means
 	// [DefaultTimeout].
 	Timeout time.Duration
+	// Uncached has [Client.SignedSet] and [Client.Signing] ask so that a
+	// PowerDNS answers from its database: its packet cache keeps an answer for
+	// 20 s, also when the zone's keys change.
+	Uncached bool
 }
 
 // Answer is what a server says about the SOA of a zone.

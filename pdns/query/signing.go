@@ -2,8 +2,10 @@ package query
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/miekg/dns"
 
@@ -32,6 +34,9 @@ func (c *Client) SignedSet(ctx context.Context, server, name string, rrtype uint
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), rrtype)
 	q.RecursionDesired = false
 	q.SetEdns0(ednsSize, true)
+	if c.Uncached {
+		makeUnique(q)
+	}
 	m, err := c.Exchange(ctx, server, q)
 	if err != nil {
 		return SignedSet{}, err
@@ -48,6 +53,14 @@ func (c *Client) SignedSet(ctx context.Context, server, name string, rrtype uint
 		}
 	}
 	return set, nil
+}
+
+// makeUnique adds an option that no server knows (RFC 6891 section 6.1.2, codes
+// for local use) with content that was never asked with before: PowerDNS's
+// packet cache takes it for another question (4.7, all options but cookies count).
+func makeUnique(q *dns.Msg) {
+	unique := binary.BigEndian.AppendUint64(nil, rand.Uint64())
+	q.IsEdns0().Option = append(q.IsEdns0().Option, &dns.EDNS0_LOCAL{Code: dns.EDNS0LOCALSTART, Data: unique})
 }
 
 // ErrNotServed says that a server answers, but not with what was asked for.

@@ -95,6 +95,30 @@ func verified(t *testing.T, client *query.Client, server, zone string, now time.
 	return octets
 }
 
+// A change of keys shows at once, whatever PowerDNS's packet cache holds.
+func TestSigningUncached(t *testing.T) {
+	for _, backend := range pdnstest.Backends {
+		t.Run(backend, func(t *testing.T) {
+			server := pdnstest.Primary(t, backend)
+			const zone = "signed.example."
+			server.CreateZone(t, zone, signedZone)
+			server.Sign(t, zone, "", false)
+			cached, uncached := query.Client{}, query.Client{Uncached: true}
+			before, err := cached.Signing(t.Context(), server.DNS, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Sign(t, zone, "", false) // one more key
+			if still, err := cached.Signing(t.Context(), server.DNS, zone); err != nil || still != before {
+				t.Fatalf("%+v, %v: then asking past the cache is not needed", still, err)
+			}
+			if now, err := uncached.Signing(t.Context(), server.DNS, zone); err != nil || now.Mark == before.Mark {
+				t.Errorf("%+v, %v", now, err)
+			}
+		})
+	}
+}
+
 func TestSigningOfWhatIsNotServed(t *testing.T) {
 	server := pdnstest.Primary(t, pdnstest.SQLite)
 	server.CreateZone(t, "parent.example.", signedZone)
