@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -186,7 +187,9 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 	if in.Local && last.Records > LocalRecords {
 		return p.result(ExportElsewhere), nil
 	}
-	held, err := p.PowerDNS.Zone(ctx, zone)
+	content := newSpool(p.SpoolDir)
+	defer content.Close() //nolint:errcheck // a temporary file that is left behind loses nothing
+	held, summary, err := p.look(ctx, zone, content)
 	if errors.Is(err, api.ErrNotFound) {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}
@@ -197,12 +200,6 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 		result := p.result(ExportSkipped)
 		result.Reason = fmt.Sprintf("zone %s is of kind %s on primary %s; only Native and Master zones are distributed", zone, held.Kind, p.ID)
 		return result, nil
-	}
-	content := newSpool(p.SpoolDir)
-	defer content.Close() //nolint:errcheck // a temporary file that is left behind loses nothing
-	summary, err := transfer.Pull(ctx, p.DNSAddress, zone, content)
-	if err != nil {
-		return ExportZoneResult{}, p.explain(held, err)
 	}
 	next := pdns.Version{
 		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records,
@@ -223,6 +220,29 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 		return ExportZoneResult{}, err
 	}
 	return p.publish(ctx, next, reader, max(last.Version, in.Above), last, revision)
+}
+
+// look asks the local PowerDNS what the zone is and, at the same time, for its
+// content: each question takes about as long as the other. Whether the zone is
+// there is the API's to say ([api.ErrNotFound]), and the content of one that is not
+// distributed is of no interest, nor why it could not be had.
+func (p *Primary) look(ctx context.Context, zone string, content io.Writer) (api.Zone, transfer.Summary, error) {
+	pulling, cancel := context.WithCancel(ctx)
+	var pull sync.WaitGroup
+	defer pull.Wait()
+	defer cancel()
+	var summary transfer.Summary
+	var pullErr error
+	pull.Go(func() { summary, pullErr = transfer.Pull(pulling, p.DNSAddress, zone, content) })
+	held, err := p.PowerDNS.Zone(ctx, zone)
+	if err != nil || !distributed(held) {
+		return held, transfer.Summary{}, err
+	}
+	pull.Wait()
+	if pullErr != nil {
+		return held, transfer.Summary{}, p.explain(held, pullErr)
+	}
+	return held, summary, nil
 }
 
 // exportGone deals with a zone that the local PowerDNS does not hold.
