@@ -55,6 +55,16 @@ func ParseRecord(wire []byte) (Record, error) {
 	return rec, nil
 }
 
+// PlainRecord reports whether records of this type are content of its own and
+// not made by signing: signing a zone, or ending it, changes no plain record.
+func PlainRecord(rrtype uint16) bool {
+	switch rrtype {
+	case dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeNSEC3PARAM, dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY:
+		return false
+	}
+	return true
+}
+
 // OwnerName returns the owner's name in presentation form, case as it came.
 func (r Record) OwnerName() string {
 	name, _, err := dns.UnpackDomainName(r.Owner, 0)

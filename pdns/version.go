@@ -24,6 +24,8 @@ type Version struct {
 	Digest string `json:"digest,omitempty"`
 	// Records is the number of records, the SOA counted once.
 	Records int `json:"records"`
+	// Plain is how many of them are not DNSSEC's own, see [PlainRecord].
+	Plain int `json:"plain,omitempty"`
 	// Publisher is the ID of the primary that published it.
 	Publisher string `json:"publisher"`
 	// Time is when it was published, by the publisher's clock.
@@ -96,6 +98,8 @@ type Event struct {
 	Primary string `json:"primary,omitempty"`
 	// RRsets names the changed RRsets where known. A hint, never trusted.
 	RRsets []RRsetName `json:"rrsets,omitempty"`
+	// Proof says that one of our api-proxies published it, see [Event.Prove].
+	Proof string `json:"proof,omitempty"`
 }
 
 // RRsetName names one RRset.

@@ -158,6 +158,8 @@ func (cfg Config) streams() []jetstream.StreamConfig {
 		},
 		keyValue(BucketZones, "newest version of each zone", replicas),
 		keyValue(BucketSecondaries, "secondaries that every zone must reach", replicas),
+		keyValue(BucketGuard, "deletes of late, and the key of the events' proofs", replicas),
+		keyValue(BucketHeld, "changes that wait for a person's word", replicas),
 		{
 			Name:              "OBJ_" + BucketSnapshots,
 			Description:       "content of zones too large for " + BucketZones,

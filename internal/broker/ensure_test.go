@@ -14,7 +14,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
 )
 
-var all = []string{"KV_pdns-secondaries", "KV_pdns-zones", "OBJ_pdns-snapshots", "ZONE_DEAD", "ZONE_EVENTS"}
+var all = []string{"KV_pdns-guard", "KV_pdns-held", "KV_pdns-secondaries", "KV_pdns-zones", "OBJ_pdns-snapshots", "ZONE_DEAD", "ZONE_EVENTS"}
 
 func config(t *testing.T, js jetstream.JetStream, stream string) jetstream.StreamConfig {
 	t.Helper()
@@ -78,7 +78,7 @@ func TestEnsureMakesThemAsDesigned(t *testing.T) {
 	if dead.MaxAge != 30*24*time.Hour || dead.MaxBytes <= 0 || dead.Discard != jetstream.DiscardOld {
 		t.Errorf("dead letters are not bounded as designed: %+v", dead)
 	}
-	for _, name := range []string{"KV_pdns-zones", "KV_pdns-secondaries", "OBJ_pdns-snapshots"} {
+	for _, name := range []string{"KV_pdns-zones", "KV_pdns-secondaries", "KV_pdns-guard", "KV_pdns-held", "OBJ_pdns-snapshots"} {
 		if c := config(t, js, name); c.AllowDirect || c.MaxAge != 0 || c.Storage != jetstream.FileStorage || !c.AllowRollup {
 			t.Errorf("%s: %+v", name, c)
 		}

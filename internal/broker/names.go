@@ -17,6 +17,12 @@ const (
 	BucketZones = "pdns-zones"
 	// BucketSecondaries is the key-value bucket of the roster.
 	BucketSecondaries = "pdns-secondaries"
+	// BucketGuard is the key-value bucket of what the guard remembers: the deletes
+	// of late, and the key of the proofs that events carry. Only primaries may
+	// read it.
+	BucketGuard = "pdns-guard"
+	// BucketHeld is the key-value bucket of the changes that the guard holds.
+	BucketHeld = "pdns-held"
 	// BucketSnapshots is the object store of content too large for BucketZones.
 	BucketSnapshots = "pdns-snapshots"
 )

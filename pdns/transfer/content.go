@@ -30,6 +30,8 @@ type Summary struct {
 	Digest string
 	// Records is the number of different records, the SOA counted once.
 	Records int
+	// Plain is how many records came that are not DNSSEC's own.
+	Plain int
 	// Signed says that there are RRSIG records, Expires when the first of
 	// them ends.
 	Signed  bool
@@ -45,6 +47,7 @@ type Summary struct {
 type summer struct {
 	digest  *pdns.Digester
 	serial  uint32
+	plain   int
 	signed  bool
 	expires time.Time
 	nsec3   bool
@@ -62,6 +65,9 @@ func (s *summer) add(rec pdns.Record) {
 	case dns.TypeNSEC3PARAM:
 		s.nsec3 = true
 	}
+	if pdns.PlainRecord(rec.Type) {
+		s.plain++
+	}
 	s.digest.AddRecord(rec)
 }
 
@@ -71,7 +77,7 @@ func (s *summer) summary(size int64) (Summary, error) {
 		return Summary{}, err
 	}
 	return Summary{
-		Serial: s.serial, Digest: digest, Records: s.digest.Records(),
+		Serial: s.serial, Digest: digest, Records: s.digest.Records(), Plain: s.plain,
 		Signed: s.signed, Expires: s.expires, NSEC3: s.nsec3, Size: size,
 	}, nil
 }

@@ -17,6 +17,9 @@ func (s *System) configure() error {
 			}
 		}
 	}
+	if _, err := s.secret("nats-" + RoleProgram); err != nil {
+		return err
+	}
 	for _, role := range append([]string{RoleOperator}, productNames...) {
 		for _, server := range []string{"nats-", "consul-"} {
 			if _, err := s.secret(server + role); err != nil {

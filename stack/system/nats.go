@@ -27,6 +27,8 @@ func natsUsers() []natsUser {
 	return []natsUser{
 		{name: RolePrimary},
 		{name: RoleOperator},
+		// Another program may tell of changes, and read nothing: not the key with which primaries prove their events.
+		{name: RoleProgram, publish: []string{"zone.add", "zone.modified", "zone.delete"}, subscribe: []string{"_INBOX.>"}},
 		secondaryUser(RoleSecondary1),
 		secondaryUser(RoleSecondary2),
 	}

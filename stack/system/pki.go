@@ -26,6 +26,8 @@ const (
 	RoleSecondary2 = "secondary-2"
 	RoleOperator   = "operator"
 	RoleReader     = "reader"
+	// RoleProgram is another program that publishes zone events; it has a password for NATS only.
+	RoleProgram = "program"
 )
 
 var clientUse = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}

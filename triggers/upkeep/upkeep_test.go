@@ -66,7 +66,7 @@ func run(t *testing.T, s *stacktest.Stack, tc client.Client, youth time.Duration
 
 // stands reports whether everything is there.
 func stands(ctx context.Context, js jetstream.JetStream, tc client.Client) bool {
-	for _, name := range []string{"ZONE_EVENTS", "ZONE_DEAD", "KV_pdns-zones", "KV_pdns-secondaries", "OBJ_pdns-snapshots"} {
+	for _, name := range []string{"ZONE_EVENTS", "ZONE_DEAD", "KV_pdns-zones", "KV_pdns-secondaries", "KV_pdns-guard", "KV_pdns-held", "OBJ_pdns-snapshots"} {
 		if _, err := js.Stream(ctx, name); err != nil {
 			return false
 		}
@@ -129,7 +129,7 @@ func TestUpkeep(t *testing.T) {
 	brokertest.Empty(t, js)
 	var third recreated
 	_, stop = run(t, s, tc, 0, &third)
-	eventually.True(t, 10*time.Second, "the loss of NATS's data is told", func() bool { return len(third.list()) == 5 })
+	eventually.True(t, 10*time.Second, "the loss of NATS's data is told", func() bool { return len(third.list()) == 7 })
 	stop()
 
 	// One thing was lost: that alone is told.
