@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 const (
@@ -45,8 +47,9 @@ func NewAhead(ctx context.Context, p *Primary) *Ahead {
 
 // Changed has the zone exported for a change that PowerDNS has answered. It does
 // not wait. Changes that come in quick succession share an export, as in SyncZone.
-func (a *Ahead) Changed(zone, change string) {
-	if a.note(zone, change) {
+// kind is what the API call did.
+func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string) {
+	if a.note(zone, kind, change) {
 		go a.run(zone)
 	}
 }
@@ -63,7 +66,7 @@ func (a *Ahead) run(zone string) {
 		a.slots <- struct{}{}
 		start := a.begin(zone)
 		if start != nil {
-			start.result, start.err = a.export(zone)
+			start.result, start.err = a.export(zone, start.proxied)
 		}
 		<-a.slots
 		if start == nil {
@@ -73,10 +76,10 @@ func (a *Ahead) run(zone string) {
 	}
 }
 
-func (a *Ahead) export(zone string) (ExportZoneResult, error) {
+func (a *Ahead) export(zone string, proxied pdns.Proxied) (ExportZoneResult, error) {
 	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
 	defer cancel()
-	result, err := a.primary.export(ctx, zone, ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID})
+	result, err := a.primary.exportOne(ctx, zone, ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID, Proxied: proxied})
 	if err != nil {
 		a.primary.Metrics.exported("failed")
 		return result, err
@@ -89,6 +92,7 @@ func (a *Ahead) export(zone string) (ExportZoneResult, error) {
 // answered before it began.
 type headStart struct {
 	changes []string
+	proxied pdns.Proxied
 	done    chan struct{}
 	result  ExportZoneResult
 	err     error
@@ -105,7 +109,7 @@ type headStarts struct {
 
 // note puts a change to those that the zone's next export covers. It reports
 // whether the caller has to run that export.
-func (a *Ahead) note(zone, change string) bool {
+func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	z := a.zones[zone]
@@ -121,6 +125,7 @@ func (a *Ahead) note(zone, change string) bool {
 		z.next = &headStart{done: make(chan struct{})}
 	}
 	z.next.changes = append(z.next.changes, change)
+	z.next.proxied = z.next.proxied.And(pdns.ProxiedAs(kind))
 	run := !z.running
 	z.running = true
 	return run

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,8 @@ type ZonesInput struct {
 	// Force has ApplyZones transfer them whatever is known of them: what is
 	// served was found to be wrong.
 	Force bool `json:"force,omitempty"`
+	// Proxied says what API calls through our proxies asked for, of all of them.
+	Proxied pdns.Proxied `json:"proxied,omitempty"`
 }
 
 // ZonesResult counts the zones of a batch by outcome. Alone lists those that
@@ -41,7 +44,8 @@ type ZonesInput struct {
 type ZonesResult struct {
 	Outcomes map[string]int `json:"outcomes"`
 	Alone    []string       `json:"alone,omitempty"`
-	// Reason is what was wrong with the first of Alone.
+	// Reason is what was wrong with the first of Alone, or why the first one that
+	// the guard holds is held.
 	Reason string `json:"reason,omitempty"`
 	Timing Timing `json:"timing,omitzero"`
 }
@@ -58,13 +62,16 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
 	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Timing: p.Timing}}
+	var gone goneZones
 	var group errgroup.Group
 	group.SetLimit(batchExportsAtOnce)
 	for _, zone := range in.Zones {
 		group.Go(func() error {
 			if ctx.Err() == nil {
-				result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone, Above: in.Above})
-				batch.note(zone, result, err)
+				result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone, Above: in.Above, Proxied: in.Proxied})
+				if !gone.take(result, err) {
+					batch.note(zone, result, err)
+				}
 				done.Add(1)
 			}
 			return nil
@@ -73,6 +80,7 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
 		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %w", len(in.Zones), p.ID, err)
 	}
+	p.deleteGone(ctx, gone.zones, 0, in.Proxied, batch.note)
 	for outcome, n := range batch.Outcomes {
 		p.Metrics.exportedMany(outcome, n)
 	}
@@ -81,6 +89,23 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	}
 	slices.Sort(batch.Alone)
 	return batch.ZonesResult, nil
+}
+
+// goneZones gathers the zones of one export that no primary holds: they are
+// deleted together, since the guard counts them together.
+type goneZones struct {
+	mu    sync.Mutex
+	zones []ExportZoneResult
+}
+
+func (g *goneZones) take(result ExportZoneResult, err error) bool {
+	if err != nil || result.Outcome != ExportGone || len(result.Peers) > 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.zones = append(g.zones, result)
+	return true
 }
 
 // batchResult gathers what became of the zones of one export.
@@ -104,6 +129,9 @@ func (b *batchResult) note(zone string, result ExportZoneResult, err error) {
 	case result.Outcome == ExportGone || result.Outcome == ExportBehind || result.Outcome == ExportUnknown:
 		b.Outcomes[result.Outcome]++
 		b.leave(zone, result.Reason)
+	case result.Outcome == ExportHeld:
+		b.Outcomes[result.Outcome]++
+		b.Reason = cmp.Or(b.Reason, result.Reason)
 	default:
 		b.Outcomes[result.Outcome]++
 	}
@@ -193,8 +221,9 @@ func (v *Verifier) VerifyZones(ctx context.Context, in VerifyZonesInput) (ZonesR
 
 // Starter starts syncs.
 type Starter interface {
-	// StartSync returns nil once Temporal has taken the request.
-	StartSync(ctx context.Context, zone string) error
+	// StartSync returns nil once Temporal has taken the request. proxied is what
+	// API calls through our proxies asked for.
+	StartSync(ctx context.Context, zone string, proxied pdns.Proxied) error
 }
 
 // StartSyncs has zones synced alone. Doing it twice is harmless: a running sync
@@ -203,7 +232,7 @@ func (d *Directory) StartSyncs(ctx context.Context, in ZonesInput) error {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
 	for _, zone := range in.Zones {
-		if err := d.Starter.StartSync(ctx, zone); err != nil {
+		if err := d.Starter.StartSync(ctx, zone, in.Proxied); err != nil {
 			return fmt.Errorf("start the sync of zone %s: %w", zone, err)
 		}
 		done.Add(1)

@@ -110,7 +110,7 @@ func TestDeletedZonesAreNoLongerServed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	call(t, http.MethodDelete, "/zones/"+child, nil)
-	exported, err := export(h.primary, activities.ExportZoneInput{Zone: child})
+	exported, err := export(h.primary, activities.ExportZoneInput{Zone: child, Proxied: pdns.ProxiedDelete})
 	require.NoError(t, err)
 	require.True(t, exported.Version.Deleted)
 	applied, err := apply(h.secondary, child)
@@ -140,7 +140,7 @@ func TestATombstoneNeedsEveryPrimary(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, newest.Deleted, "nothing is published before the others were asked")
 
-	tombstone := activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision}
+	tombstone := activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision, Proxied: pdns.ProxiedDelete}
 	deleted, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone, tombstone)
 	require.NoError(t, err)
 	require.True(t, deleted.Version.Deleted)
@@ -209,7 +209,7 @@ func TestForeignZonesStayUntouched(t *testing.T) {
 	require.Equal(t, []string{zone}, reconciled.ForeignZones)
 
 	call(t, http.MethodDelete, "/zones/"+zone, nil)
-	_, err = export(h.primary, activities.ExportZoneInput{Zone: zone})
+	_, err = export(h.primary, activities.ExportZoneInput{Zone: zone, Proxied: pdns.ProxiedDelete})
 	require.NoError(t, err)
 	applied, err = apply(h.secondary, zone)
 	require.NoError(t, err)

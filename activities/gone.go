@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
@@ -20,17 +22,17 @@ type ConfirmGoneResult struct {
 }
 
 // ConfirmGone asks the local PowerDNS, by API since its DNS side answers from a
-// cache, whether the zone is gone. It only reads.
+// cache, whether the zone is gone, or is not distributed from here. It only reads.
 func (p *Primary) ConfirmGone(ctx context.Context, in ConfirmGoneInput) (ConfirmGoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
-	_, err := p.PowerDNS.Zone(ctx, in.Zone)
+	held, err := p.PowerDNS.Zone(ctx, in.Zone)
 	switch {
 	case errors.Is(err, api.ErrNotFound):
 		return ConfirmGoneResult{Gone: true}, nil
 	case err != nil:
 		return ConfirmGoneResult{}, classify(fmt.Errorf("ask primary %s whether zone %s is gone: %w", p.ID, in.Zone, err))
 	}
-	return ConfirmGoneResult{}, nil
+	return ConfirmGoneResult{Gone: p.leavesOut(held) != ""}, nil
 }
 
 // PublishTombstoneInput asks for the tombstone of a zone that every primary
@@ -41,21 +43,62 @@ type PublishTombstoneInput struct {
 	Revision uint64 `json:"revision"`
 	// Above is the number the tombstone's version must exceed.
 	Above int64 `json:"above,omitempty"`
+	// Proxied says what API calls through our proxies asked for.
+	Proxied pdns.Proxied `json:"proxied,omitempty"`
 }
 
-// PublishTombstone publishes that a zone is gone, unless anything was published
-// since the primaries were asked; then the compare-and-set fails for good and
-// the workflow starts over. Doing it twice is harmless for the same reason.
+// PublishTombstone publishes that a zone is gone, unless the guard holds that, or
+// anything was published since the primaries were asked; then the
+// compare-and-set fails for good and the workflow starts over. Doing it twice is
+// harmless for the same reason.
 func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput) (ExportZoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
 	last, revision, err := p.Versions.Newest(ctx, in.Zone)
 	if err != nil && !errors.Is(err, pdns.ErrNoVersion) { // nothing is published of one left over
 		return ExportZoneResult{}, classify(fmt.Errorf("delete zone %s: %w", in.Zone, err))
 	}
+	last.Zone = in.Zone
 	if last.Deleted || revision != in.Revision {
 		return p.newest(ExportUnchanged, last, revision), nil
 	}
-	tombstone := pdns.Version{Zone: in.Zone, Deleted: true, Publisher: p.ID}
-	result, err := p.publish(ctx, tombstone, nil, max(last.Version, in.Above), last, revision)
+	result, err := p.deleteOne(ctx, p.newest(ExportGone, last, revision), ExportZoneInput{Zone: in.Zone, Above: in.Above, Proxied: in.Proxied})
 	return result, classify(err)
+}
+
+// deleteOne is [Primary.deleteGone] for one zone.
+func (p *Primary) deleteOne(ctx context.Context, gone ExportZoneResult, in ExportZoneInput) (result ExportZoneResult, err error) {
+	p.deleteGone(ctx, []ExportZoneResult{gone}, in.Above, in.Proxied, func(_ string, r ExportZoneResult, e error) { result, err = r, e })
+	return result, err
+}
+
+// deleteGone publishes that zones are gone, or has the guard hold that. The guard
+// is asked once for all of them. note is told what became of each, one at a time
+// or not.
+func (p *Primary) deleteGone(ctx context.Context, gone []ExportZoneResult, above int64, proxied pdns.Proxied, note func(zone string, result ExportZoneResult, err error)) {
+	var asked []pdns.Version
+	for _, g := range gone {
+		if !g.Version.Deleted { // a tombstone is only given a higher number
+			asked = append(asked, g.Version)
+		}
+	}
+	held, err := p.Guard.holdsDeletes(ctx, p, asked, proxied)
+	var group errgroup.Group
+	group.SetLimit(batchExportsAtOnce)
+	for _, g := range gone {
+		zone := g.Version.Zone
+		group.Go(func() error {
+			switch change, holds := held[zone]; {
+			case err != nil:
+				note(zone, ExportZoneResult{}, err)
+			case holds:
+				note(zone, p.held(g.Version, g.Revision, &change), nil)
+			default:
+				tombstone := pdns.Version{Zone: zone, Deleted: true, Publisher: p.ID}
+				result, err := p.publish(ctx, tombstone, nil, max(g.Version.Version, above), g.Version, g.Revision)
+				note(zone, result, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // what failed was noted
 }

@@ -27,6 +27,8 @@ type Publisher interface {
 type PrimaryPowerDNS interface {
 	// Zone returns api.ErrNotFound when PowerDNS does not hold the zone.
 	Zone(ctx context.Context, zone string) (api.Zone, error)
+	// Zones returns all zones; an error means unknown, never none.
+	Zones(ctx context.Context) ([]api.Zone, error)
 }
 
 // Peers knows the other primaries.
@@ -57,7 +59,11 @@ type Primary struct {
 	PowerDNS   PrimaryPowerDNS
 	Versions   Publisher
 	Peers      Peers
-	Timing     Timing
+	// Guard is asked before a zone is deleted or shrinks.
+	Guard *Guard
+	// Selection says which zones are distributed.
+	Selection pdns.Selection
+	Timing    Timing
 	// SpoolDir takes the content of large zones during an export.
 	SpoolDir string
 	Metrics  *PrimaryMetrics
@@ -86,8 +92,11 @@ const (
 	ExportGone = "gone"
 	// ExportUnknown: no primary holds the zone and nothing was ever published.
 	ExportUnknown = "unknown"
-	// ExportSkipped: zones of this kind are not distributed.
+	// ExportSkipped: the zone is not distributed.
 	ExportSkipped = "skipped"
+	// ExportHeld: the guard keeps the change from publication until a person
+	// approves it; what was published before stays the newest version.
+	ExportHeld = "held"
 )
 
 // ExportZoneInput asks for the newest version of a zone.
@@ -103,6 +112,8 @@ type ExportZoneInput struct {
 	// LeftOver says that a secondary holds the zone: it may be gone although
 	// nothing of it is published.
 	LeftOver bool `json:"left_over,omitempty"`
+	// Proxied says what API calls through our proxies asked for.
+	Proxied pdns.Proxied `json:"proxied,omitempty"`
 	// Pause is how long to wait before anything is looked at, at most a
 	// second or so: what changes meanwhile shares this export.
 	Pause time.Duration `json:"pause,omitempty"`
@@ -153,7 +164,7 @@ func (p *Primary) ExportZone(ctx context.Context, in ExportZoneInput) (ExportZon
 	case <-ctx.Done():
 		return ExportZoneResult{}, fmt.Errorf("export zone %s on primary %s: before it began: %w", zone, p.ID, ctx.Err())
 	}
-	result, err := p.export(ctx, zone, in)
+	result, err := p.exportOne(ctx, zone, in)
 	if err != nil {
 		p.Metrics.exported("failed")
 		return ExportZoneResult{}, classify(fmt.Errorf("export zone %s on primary %s: %w", zone, p.ID, err))
@@ -179,6 +190,18 @@ func (p *Primary) exportedAhead(ctx context.Context, zone string, in ExportZoneI
 	return p.newest(found.Outcome, newest, revision), true
 }
 
+// exportOne exports one zone; a zone that no primary holds is deleted with it.
+func (p *Primary) exportOne(ctx context.Context, zone string, in ExportZoneInput) (ExportZoneResult, error) {
+	result, err := p.export(ctx, zone, in)
+	if err != nil || result.Outcome != ExportGone || len(result.Peers) > 0 {
+		return result, err
+	}
+	if in.Local && in.Proxied != pdns.ProxiedDelete {
+		return p.result(ExportElsewhere), nil // the guard reads lists, which takes long
+	}
+	return p.deleteOne(ctx, result, in)
+}
+
 func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (ExportZoneResult, error) {
 	last, revision, err := p.Versions.Newest(ctx, zone)
 	if err != nil && !errors.Is(err, pdns.ErrNoVersion) {
@@ -196,17 +219,15 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 	if err != nil {
 		return ExportZoneResult{}, err
 	}
-	if !distributed(held) {
-		result := p.result(ExportSkipped)
-		result.Reason = fmt.Sprintf("zone %s is of kind %s on primary %s; only Native and Master zones are distributed", zone, held.Kind, p.ID)
-		return result, nil
+	if why := p.leavesOut(held); why != "" {
+		return p.exportExcluded(ctx, zone, why, last, revision, in)
 	}
 	next := pdns.Version{
-		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records,
+		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records, Plain: summary.Plain,
 		Signed: summary.Signed, Expires: summary.Expires, NSEC3: summary.NSEC3, Size: summary.Size, Publisher: p.ID,
 	}
 	if revision != 0 && last.SameContent(next) && last.Version > in.Above {
-		return p.newest(ExportUnchanged, last, revision), nil
+		return p.newest(ExportUnchanged, last, revision), p.Guard.settled(ctx, zone)
 	}
 	if wait, err := p.mayLag(ctx, last, next); err != nil || wait > 0 {
 		result := p.newest(ExportBehind, last, revision)
@@ -214,6 +235,9 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 		result.Reason = fmt.Sprintf("primary %s holds serial %d of zone %s, primary %s published serial %d: waiting %s for the database to catch up",
 			p.ID, next.Serial, zone, last.Publisher, last.Serial, wait.Round(time.Second))
 		return result, err
+	}
+	if held, err := p.Guard.holdsShrink(ctx, last, next, in.Proxied); err != nil || held != nil {
+		return p.held(last, revision, held), err
 	}
 	reader, err := content.Reader()
 	if err != nil {
@@ -235,7 +259,7 @@ func (p *Primary) look(ctx context.Context, zone string, content io.Writer) (api
 	var pullErr error
 	pull.Go(func() { summary, pullErr = transfer.Pull(pulling, p.DNSAddress, zone, content) })
 	held, err := p.PowerDNS.Zone(ctx, zone)
-	if err != nil || !distributed(held) {
+	if err != nil || p.leavesOut(held) != "" {
 		return held, transfer.Summary{}, err
 	}
 	pull.Wait()
@@ -245,27 +269,39 @@ func (p *Primary) look(ctx context.Context, zone string, content io.Writer) (api
 	return held, summary, nil
 }
 
-// exportGone deals with a zone that the local PowerDNS does not hold.
+// exportGone deals with a zone that the local PowerDNS does not hold, or that is
+// not distributed any more.
 func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
+	last.Zone = zone // nothing is published of one left over
+	approved, err := p.Guard.approved(ctx, last)
 	switch {
-	case revision == 0 && !in.LeftOver:
+	case err != nil:
+		return ExportZoneResult{}, err
+	case revision == 0 && !in.LeftOver && !approved:
 		result := p.result(ExportUnknown)
 		result.Reason = fmt.Sprintf("zone %s is not on primary %s and was never distributed", zone, p.ID)
 		return result, nil
 	case last.Deleted && last.Version > in.Above:
-		return p.newest(ExportUnchanged, last, revision), nil
+		return p.newest(ExportUnchanged, last, revision), p.Guard.settled(ctx, zone)
 	}
 	peers, err := p.Peers.OtherPrimaries(ctx)
 	if err != nil {
 		return ExportZoneResult{}, fmt.Errorf("zone is gone here; whether other primaries still hold it is unknown: %w", err)
 	}
-	if len(peers) > 0 {
-		result := p.newest(ExportGone, last, revision)
-		result.Peers = peers
-		return result, nil
+	result := p.newest(ExportGone, last, revision)
+	result.Peers = peers
+	return result, nil
+}
+
+// exportExcluded deals with a zone that PowerDNS holds and that is not
+// distributed. One that was is deleted from the secondaries, like one that is gone.
+func (p *Primary) exportExcluded(ctx context.Context, zone, why string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
+	if revision != 0 && !last.Deleted {
+		return p.exportGone(ctx, zone, last, revision, in)
 	}
-	tombstone := pdns.Version{Zone: zone, Deleted: true, Publisher: p.ID}
-	return p.publish(ctx, tombstone, nil, max(last.Version, in.Above), last, revision)
+	result := p.newest(ExportSkipped, last, revision)
+	result.Reason = fmt.Sprintf("zone %s on primary %s is not distributed: %s", zone, p.ID, why)
+	return result, nil
 }
 
 // publish numbers next above last and writes it.
@@ -279,7 +315,7 @@ func (p *Primary) publish(ctx context.Context, next pdns.Version, content io.Rea
 	if revision != 0 && !last.Deleted && !next.Deleted && pdns.SerialNewer(last.Serial, next.Serial) {
 		p.Metrics.serialWentBack()
 	}
-	return p.newest(ExportPublished, next, written), nil
+	return p.newest(ExportPublished, next, written), p.Guard.settled(ctx, next.Zone)
 }
 
 // mayLag says how long to wait before content that another primary's
@@ -323,13 +359,7 @@ func (p *Primary) newest(outcome string, v pdns.Version, revision uint64) Export
 	return ExportZoneResult{Outcome: outcome, Version: v, Revision: revision, Timing: p.Timing}
 }
 
-// distributed says whether zones of this kind are distributed. Secondary
-// zones on a primary belong to somebody else; catalogue zones (Producer, Consumer)
-// are PowerDNS's own way of distributing.
-func distributed(zone api.Zone) bool {
-	switch zone.Kind {
-	case "Native", "Master", "Primary":
-		return true
-	}
-	return false
+// leavesOut says why a zone is not distributed, with an empty string that it is.
+func (p *Primary) leavesOut(zone api.Zone) string {
+	return p.Selection.LeavesOut(zone.Name, zone.Kind, zone.Account)
 }

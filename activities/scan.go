@@ -68,6 +68,8 @@ type Scanner struct {
 	Versions NewestVersions
 	Lists    ListPublisher
 	Syncs    Syncs
+	// Selection says which zones are distributed.
+	Selection pdns.Selection
 	// Renewed is when PowerDNS last renewed signatures without changing serials,
 	// as of a moment. Optional.
 	Renewed func(now time.Time) time.Time
@@ -165,7 +167,7 @@ func (s *Scanner) survey(ctx context.Context, now time.Time) ([]pdns.Listed, map
 	}
 	listed := make([]pdns.Listed, 0, len(zones))
 	for _, zone := range zones {
-		if distributed(zone) {
+		if s.Selection.LeavesOut(zone.Name, zone.Kind, zone.Account) == "" {
 			listed = append(listed, pdns.Listed{Zone: zone.Name, Serial: zone.EditedSerial, Signed: zone.DNSSEC || zone.Presigned})
 		}
 	}

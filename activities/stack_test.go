@@ -19,8 +19,10 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/internal/applied"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
+	"github.com/pdns-distribute/pdns-distribute/internal/guard"
 	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/query"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
@@ -51,6 +53,7 @@ func (a alone) OtherPrimaries(context.Context) ([]string, error) { return a.othe
 // hosts is one primary and one secondary over real servers.
 type hosts struct {
 	store     *versions.Store
+	announced *announced
 	primary   *activities.Primary
 	secondary *activities.Secondary
 }
@@ -63,7 +66,8 @@ func newHosts(t *testing.T) hosts {
 // newHostsWith takes the secondary PowerDNS of that number: 0 has SQLite, 1 LMDB.
 func newHostsWith(t *testing.T, number int) hosts {
 	t.Helper()
-	store := versions.New(brokertest.Fresh(t, stack))
+	js := brokertest.Fresh(t, stack)
+	store, memory, told := versions.New(js), guard.New(js), &announced{}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	dns := &query.Client{}
 	secondaryDNS := strings.Split(stack.Env("DNS_SECONDARIES"), ",")[number]
@@ -88,11 +92,15 @@ func newHostsWith(t *testing.T, number int) hosts {
 		}
 	})
 	return hosts{
-		store: store,
+		store: store, announced: told,
 		primary: &activities.Primary{
 			ID: "primary-1", DNSAddress: stack.Env("DNS_PRIMARY"), Versions: store, Peers: alone{}, SpoolDir: t.TempDir(),
 			PowerDNS: api.New(stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY")),
-			Timing:   activities.Timing{MinInterval: time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
+			Guard: &activities.Guard{
+				Rules:   pdns.Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
+				Ledgers: memory, Holds: memory, List: memory, MayHold: func(string) bool { return true }, Announce: told, Published: store,
+			},
+			Timing: activities.Timing{MinInterval: time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
 		secondary: &activities.Secondary{
 			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,

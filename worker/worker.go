@@ -119,4 +119,5 @@ func RegisterWorkflows(w worker.WorkflowRegistry) {
 	w.RegisterWorkflow(workflows.ReconcileSecondary)
 	w.RegisterWorkflow(workflows.CheckHealth)
 	w.RegisterWorkflow(workflows.ScanPrimary)
+	w.RegisterWorkflow(workflows.HoldChange)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/applied"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
+	"github.com/pdns-distribute/pdns-distribute/internal/guard"
 	"github.com/pdns-distribute/pdns-distribute/internal/roster"
 	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
 	"github.com/pdns-distribute/pdns-distribute/internal/temporal"
@@ -51,8 +52,16 @@ func firstOf(list string) string                                   { return stri
 
 type starter struct{ dispatcher *dispatch.Dispatcher }
 
-func (s starter) StartSync(ctx context.Context, zone string) error {
-	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone}, workflows.ZoneChange{})
+func (s starter) StartSync(ctx context.Context, zone string, proxied pdns.Proxied) error {
+	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Proxied: proxied}, workflows.ZoneChange{Proxied: proxied})
+}
+
+func (s starter) AnnounceHold(ctx context.Context, hold string) error {
+	return s.dispatcher.AnnounceHold(ctx, hold)
+}
+
+func (s starter) StartApproved(ctx context.Context, batch string, zones []string) error {
+	return s.dispatcher.SyncZones(ctx, batch, workflows.SyncZonesInput{Zones: zones, Trigger: workflows.TriggerApproval})
 }
 
 func temporalClient(t *testing.T, s *stacktest.Stack, role string) client.Client {
@@ -78,7 +87,7 @@ func newSystem(t *testing.T) system {
 	t.Helper()
 	s := stacktest.Start(t, "nats", "temporal", "pdns-primary", "pdns-secondary-1")
 	js := brokertest.Fresh(t, s)
-	store, entries := versions.New(js), roster.New(js)
+	store, entries, memory := versions.New(js), roster.New(js), guard.New(js)
 	primaryTemporal := temporalClient(t, s, "primary")
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{}, 8)
@@ -114,6 +123,10 @@ func newSystem(t *testing.T) system {
 		Activity: &activities.Primary{
 			ID: "primary-1", DNSAddress: s.Env("DNS_PRIMARY"), PowerDNS: api.New(s.Env("PRIMARY_API_URL"), s.Env("API_KEY")),
 			Versions: store, Peers: fixed{}, SpoolDir: t.TempDir(),
+			Guard: &activities.Guard{
+				Rules:   pdns.Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
+				Ledgers: memory, Holds: memory, List: memory, MayHold: func(string) bool { return true }, Announce: starter{dispatcher}, Published: store,
+			},
 			Timing: activities.Timing{MinInterval: 50 * time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
 	}
@@ -176,8 +189,9 @@ func TestWorkersCarryAZoneFromPrimaryToSecondary(t *testing.T) {
 
 	s.call(t, http.MethodDelete, "/zones/"+zone, "")
 	deleted := s.resync(t, zone)
-	require.True(t, deleted.Deleted)
-	require.Equal(t, workflows.OutcomeInSync, deleted.Outcome)
+	require.Equal(t, workflows.OutcomeHeld, deleted.Outcome, "it was the only one")
+	s.approve(t, pdns.DeletesHold)
+	require.True(t, s.result(t, zone).Deleted || s.resync(t, zone).Deleted)
 
 	in := workflows.ReconcileSecondaryInput{Secondary: "secondary-1", Reason: "test"}
 	require.NoError(t, s.dispatcher.ReconcileSecondary(t.Context(), in))
@@ -203,7 +217,23 @@ func TestWorkersCarryAZoneFromPrimaryToSecondary(t *testing.T) {
 		s.record(t, workflows.SyncZoneID("never.seen.example."), "sync_zone_unknown")
 		s.record(t, workflows.SyncZonesID("test"), "sync_zones")
 		s.record(t, workflows.ReconcileSecondaryID("secondary-1"), "reconcile_secondary")
+		s.record(t, workflows.HoldChangeID(pdns.DeletesHold), "hold_change")
 	}
+}
+
+// approve approves what is held and waits for the hold's end.
+func (s system) approve(t *testing.T, hold string) {
+	t.Helper()
+	var status workflows.HoldChangeResult
+	eventually.True(t, 20*time.Second, "the hold is shown", func() bool {
+		value, err := s.temporal.QueryWorkflow(t.Context(), workflows.HoldChangeID(hold), "", workflows.QueryStatus)
+		return err == nil && value.Get(&status) == nil && status.Held.Undecided > 0
+	})
+	require.NoError(t, s.dispatcher.DecideHold(t.Context(), hold, pdns.Approved, status.Held.Digest))
+	var result workflows.HoldChangeResult
+	require.NoError(t, s.temporal.GetWorkflow(t.Context(), workflows.HoldChangeID(hold), "").Get(t.Context(), &result))
+	require.Equal(t, workflows.OutcomeInSync, result.Outcome, "%+v", result)
+	require.Equal(t, 1, result.Decision.Decided)
 }
 
 func ids(result workflows.SyncZoneResult) []string {

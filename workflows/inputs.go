@@ -2,6 +2,8 @@ package workflows
 
 import (
 	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 // ZoneChange is the payload of [SignalZoneChanged] and [UpdateSync]: look at
@@ -17,6 +19,9 @@ type ZoneChange struct {
 	Trigger string `json:"trigger,omitempty"`
 	// LeftOver is [SyncZoneInput.LeftOver].
 	LeftOver bool `json:"left_over,omitempty"`
+	// Proxied says what an API call through one of our proxies asked for. Only
+	// the event trigger sets it, which has seen the proof.
+	Proxied pdns.Proxied `json:"proxied,omitempty"`
 }
 
 // SyncZoneInput starts SyncZone. Only Zone is required.
@@ -28,6 +33,8 @@ type SyncZoneInput struct {
 	Trigger string `json:"trigger,omitempty"`
 	// Primary is the primary that exports first; by default any.
 	Primary string `json:"primary,omitempty"`
+	// Proxied is that of the first change.
+	Proxied pdns.Proxied `json:"proxied,omitempty"`
 
 	// LeftOver says that a secondary holds the zone although nothing of it is
 	// published: where it is gone from every primary, it is deleted.
@@ -58,6 +65,8 @@ type SyncZonesInput struct {
 	// Force has every secondary transfer them again, whatever it knows: what one
 	// of them serves was found to be wrong.
 	Force bool `json:"force,omitempty"`
+	// Proxied says what API calls through our proxies asked for, of all zones.
+	Proxied pdns.Proxied `json:"proxied,omitempty"`
 }
 
 // ReconcileSecondaryInput starts ReconcileSecondary. Only Secondary is required.
@@ -68,4 +77,17 @@ type ReconcileSecondaryInput struct {
 	Trigger string `json:"trigger,omitempty"`
 	// Reason says in words why, shown in the web UI.
 	Reason string `json:"reason,omitempty"`
+}
+
+// HoldChangeInput starts HoldChange.
+type HoldChangeInput struct {
+	// Hold is "deletes", or "shrink/" and a zone.
+	Hold string `json:"hold"`
+}
+
+// HoldDecision is the payload of [SignalApprove] and [SignalReject].
+type HoldDecision struct {
+	// Digest stands for exactly the changes that are decided about, as the
+	// status shows it.
+	Digest string `json:"digest"`
 }

@@ -16,6 +16,7 @@ const (
 	ReconcileSecondaryType = "ReconcileSecondary"
 	CheckHealthType        = "CheckHealth"
 	ScanPrimaryType        = "ScanPrimary"
+	HoldChangeType         = "HoldChange"
 )
 
 // Signals and queries and updates.
@@ -28,6 +29,11 @@ const (
 	// SignalCheck asks the run of a check that is at work for more; payload
 	// [CheckInput].
 	SignalCheck = "check"
+	// SignalHeld says "look at this hold again"; no payload.
+	SignalHeld = "held"
+	// SignalApprove and SignalReject decide about a hold; payload [HoldDecision].
+	SignalApprove = "approve"
+	SignalReject  = "reject"
 	// QueryStatus returns a workflow's state as readable JSON.
 	QueryStatus = "status"
 	// UpdateSync asks SyncZone for an export and waits until every secondary
@@ -59,6 +65,9 @@ func SyncZonesID(batch string) string { return "sync-zones/" + batch }
 // ReconcileSecondaryID is the workflow ID of the one reconcile of a secondary.
 func ReconcileSecondaryID(id string) string { return "reconcile-secondary/" + id }
 
+// HoldChangeID is the workflow ID of the one hold of that name.
+func HoldChangeID(hold string) string { return "held/" + hold }
+
 // What started a workflow; the search attribute Trigger.
 const (
 	TriggerEvent       = "event"
@@ -66,13 +75,17 @@ const (
 	TriggerReturn      = "return"
 	TriggerHealthCheck = "health-check"
 	TriggerScan        = "scan"
+	// TriggerApproval: a person approved what the guard held.
+	TriggerApproval = "approval"
 )
 
 // How a sync ended; the search attribute Outcome.
 const (
 	OutcomeInSync  = "in-sync"
 	OutcomePartial = "partial"
-	OutcomeFailed  = "failed"
+	// OutcomeHeld: the guard keeps a change from publication, see HoldChange.
+	OutcomeHeld   = "held"
+	OutcomeFailed = "failed"
 	// OutcomeSkipped: zones of this kind are not distributed.
 	OutcomeSkipped = "skipped"
 )

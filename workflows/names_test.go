@@ -25,7 +25,7 @@ func TestRegisteredNames(t *testing.T) {
 	add := func(kind, name string) { lines = append(lines, kind+" "+name) }
 	for name, workflow := range map[string]any{
 		SyncZoneType: SyncZone, SyncZonesType: SyncZones, ReconcileSecondaryType: ReconcileSecondary,
-		CheckHealthType: CheckHealth, ScanPrimaryType: ScanPrimary,
+		CheckHealthType: CheckHealth, ScanPrimaryType: ScanPrimary, HoldChangeType: HoldChange,
 	} {
 		full := runtime.FuncForPC(reflect.ValueOf(workflow).Pointer()).Name()
 		require.Equal(t, name, full[strings.LastIndex(full, ".")+1:])
@@ -40,6 +40,9 @@ func TestRegisteredNames(t *testing.T) {
 	add("signal", SignalZoneChanged)
 	add("signal", SignalReconcile)
 	add("signal", SignalCheck)
+	add("signal", SignalHeld)
+	add("signal", SignalApprove)
+	add("signal", SignalReject)
 	add("query", QueryStatus)
 	add("update", UpdateSync)
 	add("task-queue", WorkflowQueue)
@@ -52,6 +55,7 @@ func TestRegisteredNames(t *testing.T) {
 	for _, check := range Checks {
 		add("workflow-id", check.ID)
 	}
+	add("workflow-id", HoldChangeID("<hold>"))
 	for _, name := range []string{AttributeZone, AttributeSecondary, AttributeTrigger, AttributeOutcome} {
 		add("search-attribute", name)
 	}

@@ -21,6 +21,7 @@ func TestReplay(t *testing.T) {
 	replayer.RegisterWorkflow(ReconcileSecondary)
 	replayer.RegisterWorkflow(CheckHealth)
 	replayer.RegisterWorkflow(ScanPrimary)
+	replayer.RegisterWorkflow(HoldChange)
 	for _, history := range histories {
 		t.Run(filepath.Base(history), func(t *testing.T) {
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(nil, history))

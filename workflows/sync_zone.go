@@ -49,6 +49,7 @@ type SyncZoneCarried struct {
 	Timing         activities.Timing   `json:"timing"`
 	UncheckedSince time.Time           `json:"unchecked_since,omitzero"`
 	Requested      bool                `json:"requested,omitempty"`
+	Proxied        pdns.Proxied        `json:"proxied,omitempty"`
 	Changes        int                 `json:"changes"`
 	Exports        int                 `json:"exports"`
 	Repaired       int                 `json:"repaired"`
@@ -79,6 +80,8 @@ type zoneSync struct {
 	// else asks too, so that they do not say all.
 	named   []string
 	anyAsks bool
+	// proxied is what API calls have asked for that no export has answered yet.
+	proxied pdns.Proxied
 	// above is the version that the next export must exceed.
 	above int64
 	// exportsBegun and exportsEnded number the exports of this run.
@@ -118,7 +121,7 @@ func newZoneSync(ctx workflow.Context, in SyncZoneInput) (*zoneSync, error) {
 	}
 	s := &zoneSync{
 		in: in, changes: workflow.GetSignalChannel(ctx, SignalZoneChanged),
-		hosts: make(map[string]*hostSync), primary: in.Primary, requested: true, phase: "starting",
+		hosts: make(map[string]*hostSync), primary: in.Primary, proxied: in.Proxied, requested: true, phase: "starting",
 	}
 	// Who starts a sync by hand means a change that no event tells of.
 	s.anyAsks = in.Trigger != TriggerEvent
@@ -140,7 +143,7 @@ func newZoneSync(ctx workflow.Context, in SyncZoneInput) (*zoneSync, error) {
 func (s *zoneSync) resume(c SyncZoneCarried) {
 	s.counts, s.requested, s.anyAsks = c, c.Requested, c.Requested
 	s.newest, s.targets, s.timing = c.Newest, c.Targets, c.Timing
-	s.uncheckedSince, s.lastError = c.UncheckedSince, c.Error
+	s.uncheckedSince, s.lastError, s.proxied = c.UncheckedSince, c.Error, c.Proxied
 	for _, status := range c.Secondaries {
 		s.hosts[status.ID] = &hostSync{sync: s, status: status, owed: status.State == StatePending}
 	}
@@ -209,6 +212,7 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 	}
 	s.retryAt = time.Time{}
 	s.counts.Changes++
+	s.proxied = s.proxied.And(change.Proxied)
 	if change.Primary != "" {
 		s.primary = change.Primary
 	}
@@ -285,7 +289,7 @@ func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	carried := s.counts
 	carried.Newest, carried.Targets, carried.Timing = s.newest, s.targets, s.timing
 	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested, s.lastError
-	carried.Secondaries = s.statuses()
+	carried.Secondaries, carried.Proxied = s.statuses(), s.proxied
 	in.Primary, in.Carried = s.primary, &carried
 	return workflow.NewContinueAsNewError(ctx, SyncZone, in)
 }

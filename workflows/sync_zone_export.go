@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 // The activity structs, used through nil pointers for their methods' names.
@@ -33,18 +34,21 @@ func (s *zoneSync) export(ctx workflow.Context) {
 	s.counts.Exports++
 	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries,
 		activities.DiscoverSecondariesInput{})
-	result, err := s.exportZone(ctx)
+	proxied := s.proxied
+	s.proxied = pdns.NotProxied // what is asked for meanwhile is for the next export
+	result, err := s.exportZone(ctx, proxied)
 	s.discovered(ctx, found)
-	s.exported(ctx, result, err)
+	s.exported(ctx, result, err, proxied)
 	s.exportsEnded++
 	s.nextExport = workflow.Now(ctx).Add(s.timing.MinInterval)
 }
 
 // exportZone exports where it is quickest: beside this workflow if that is the
 // primary that took the change, else on that primary, else on any.
-func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult, error) {
+func (s *zoneSync) exportZone(ctx workflow.Context, proxied pdns.Proxied) (activities.ExportZoneResult, error) {
 	in := activities.ExportZoneInput{
-		Zone: s.in.Zone, Primary: s.primary, Above: s.above, LeftOver: s.in.LeftOver, Local: true, Pause: s.pause(ctx), Changes: s.asking(),
+		Zone: s.in.Zone, Primary: s.primary, Above: s.above, LeftOver: s.in.LeftOver, Proxied: proxied,
+		Local: true, Pause: s.pause(ctx), Changes: s.asking(),
 	}
 	var result activities.ExportZoneResult
 	err := workflow.ExecuteLocalActivity(onLocalWorker(ctx), primary.ExportZone, in).Get(ctx, &result)
@@ -94,9 +98,9 @@ func (s *zoneSync) discovered(ctx workflow.Context, found workflow.Future) {
 }
 
 // exported takes over what the export found.
-func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneResult, err error) {
+func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneResult, err error, proxied pdns.Proxied) {
 	if err == nil && result.Outcome == activities.ExportGone {
-		result, err = s.confirmGone(ctx, result)
+		result, err = s.confirmGone(ctx, result, proxied)
 	} else {
 		s.goneSince = time.Time{}
 	}
@@ -111,8 +115,11 @@ func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneRe
 		s.outcome, s.lastError = OutcomeFailed, result.Reason
 	case activities.ExportSkipped:
 		s.outcome, s.lastError = OutcomeSkipped, result.Reason
+	case activities.ExportHeld:
+		s.outcome, s.lastError = OutcomeHeld, result.Reason
 	case activities.ExportBehind, activities.ExportGone:
 		s.lastError = result.Reason
+		s.proxied = proxied.And(s.proxied)
 		s.request()
 		s.retryAt = workflow.Now(ctx).Add(result.RecheckAfter)
 	}

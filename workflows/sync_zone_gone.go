@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 // askGoneAgain is when primaries that disagree are asked again.
@@ -16,7 +17,7 @@ const askGoneAgain = 2 * time.Second
 // confirmGone asks the other primaries whether they too say that the zone is
 // gone, and has the tombstone published when every present one does. An absent
 // one has MaxLag to come back: it may hold a newer zone of this name.
-func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneResult) (activities.ExportZoneResult, error) {
+func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneResult, proxied pdns.Proxied) (activities.ExportZoneResult, error) {
 	s.phase = "asking the other primaries"
 	if s.goneSince.IsZero() {
 		s.goneSince = workflow.Now(ctx)
@@ -38,7 +39,7 @@ func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneR
 	s.goneSince = time.Time{}
 	var result activities.ExportZoneResult
 	err := workflow.ExecuteActivity(onAnyPrimary(ctx, "publish that "+s.in.Zone+" is gone"), primary.PublishTombstone,
-		activities.PublishTombstoneInput{Zone: s.in.Zone, Revision: gone.Revision, Above: s.above}).Get(ctx, &result)
+		activities.PublishTombstoneInput{Zone: s.in.Zone, Revision: gone.Revision, Above: s.above, Proxied: proxied}).Get(ctx, &result)
 	return result, err
 }
 

@@ -114,7 +114,11 @@ func (h *hostSync) failed(err error) {
 		var applied int64
 		if app.Details(&applied) == nil {
 			h.sync.above = max(h.sync.above, applied)
-			h.sync.request()
+			// While the guard holds what would be exported, another export
+			// finds the same.
+			if h.sync.outcome != OutcomeHeld {
+				h.sync.request()
+			}
 		}
 	case errors.As(err, &timeout) && app == nil:
 		h.status.Error = "its worker did not answer in time; is pdns-distribute running on " + h.status.ID + "?"

@@ -354,3 +354,50 @@ func TestSyncZoneRefusesABadName(t *testing.T) {
 	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "a..b"})
 	require.ErrorContains(t, env.GetWorkflowError(), `SyncZone needs {"zone":"example.org."}`)
 }
+
+func TestSyncZoneEndsHeld(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.serving(pdns.ServedCurrent)
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			env.exports.Add(1)
+			held := published(in.Zone, 5)
+			held.Outcome, held.Reason = activities.ExportHeld, "ask somebody"
+			return held, nil
+		})
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(activities.ApplyZoneResult{},
+		temporal.NewNonRetryableApplicationError("newer", activities.ErrTypeNewerApplied, nil, int64(1000)))
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, OutcomeHeld, result.Outcome)
+	require.Contains(t, result.Error, "ask somebody")
+	require.EqualValues(t, 5, result.Version, "what was published before is what the secondaries shall have")
+	require.EqualValues(t, 1, env.exports.Load(), "another export would find the same")
+}
+
+// What an API call asked for counts for the export that answers it, and no other.
+func TestSyncZoneTellsTheGuardWhatAnAPICallAskedFor(t *testing.T) {
+	gone := activities.ExportZoneResult{
+		Outcome: activities.ExportGone, Revision: 7, Peers: []string{"primary-2"}, Timing: testTiming,
+		Version: pdns.Version{Zone: "example.org.", Version: 5},
+	}
+	env := newSyncTest(t, "a")
+	env.applying()
+	env.serving(pdns.ServedCurrent).Maybe()
+	var told []pdns.Proxied
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			told = append(told, in.Proxied)
+			if len(told) <= 2 {
+				return gone, nil
+			}
+			return published(in.Zone, 9), nil
+		})
+	env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{}, nil).Once()
+	env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{Gone: true}, nil).Once()
+	env.OnActivity(primary.PublishTombstone, mock.Anything, activities.PublishTombstoneInput{Zone: "example.org.", Revision: 7, Proxied: pdns.ProxiedDelete}).
+		Return(activities.ExportZoneResult{Outcome: activities.ExportPublished, Timing: testTiming, Version: pdns.Version{Zone: "example.org.", Version: 6, Deleted: true}}, nil).Once()
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalZoneChanged, ZoneChange{}) }, 10*time.Second)
+	env.run(t, SyncZoneInput{Zone: "example.org.", Proxied: pdns.ProxiedDelete})
+	require.Equal(t, []pdns.Proxied{pdns.ProxiedDelete, pdns.ProxiedDelete, pdns.NotProxied}, told)
+	env.AssertExpectations(t)
+}

@@ -115,7 +115,7 @@ func (b *zoneBatch) check(ctx workflow.Context, started time.Time) error {
 func (b *zoneBatch) export(ctx workflow.Context) error {
 	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
 	summary := fmt.Sprintf("export %d zones", len(b.zones))
-	in := activities.ZonesInput{Zones: b.zones, Above: b.in.Above}
+	in := activities.ZonesInput{Zones: b.zones, Above: b.in.Above, Proxied: b.in.Proxied}
 	var exported activities.ZonesResult
 	var err error
 	if b.in.Primary != "" {
@@ -199,7 +199,7 @@ func (b *zoneBatch) handOver(ctx workflow.Context) error {
 		return nil
 	}
 	return workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.result.Alone), "start syncs of their own"), directory.StartSyncs,
-		activities.ZonesInput{Zones: b.result.Alone}).Get(ctx, nil)
+		activities.ZonesInput{Zones: b.result.Alone, Proxied: b.in.Proxied}).Get(ctx, nil)
 }
 
 func (b *zoneBatch) judge() {
@@ -216,6 +216,9 @@ func (b *zoneBatch) judge() {
 	}
 	if len(b.result.Alone) > 0 {
 		b.result.Outcome = OutcomePartial
+	}
+	if b.result.Exported[activities.ExportHeld] > 0 {
+		b.result.Outcome = OutcomeHeld
 	}
 }
 

@@ -72,7 +72,7 @@ func rootCommand() (root *cobra.Command, begun *bool) {
 	addConfigFlags(root)
 	root.AddCommand(
 		primaryCommand(), secondaryCommand(),
-		resyncCommand(), checkCommand(), statusCommand(),
+		resyncCommand(), checkCommand(), statusCommand(), approveCommand(), rejectCommand(),
 		checkConfigCommand(), versionCommand(),
 	)
 	return root, begun

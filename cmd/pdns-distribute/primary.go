@@ -15,7 +15,9 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
+	"github.com/pdns-distribute/pdns-distribute/internal/guard"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/triggers/events"
 	triggerpresence "github.com/pdns-distribute/pdns-distribute/triggers/presence"
 	"github.com/pdns-distribute/pdns-distribute/triggers/proxy"
@@ -39,6 +41,9 @@ type primary struct {
 	exports *activities.Primary
 	// mirror holds the newest versions for the checks.
 	mirror *versions.Mirror
+	// guard is what the guard remembers in NATS, key that of the events' proofs.
+	guard *guard.Store
+	key   *guard.Key
 	// returned are told when the connection to NATS stands again.
 	returned []func()
 }
@@ -50,8 +55,12 @@ func runPrimary(ctx context.Context, conf *config.Config, parts *running) error 
 	}
 	defer c.close()
 	group, ctx := errgroup.WithContext(ctx)
-	p := &primary{connections: c, running: parts, group: group, mirror: versions.NewMirror(c.jetStream)}
-	p.exports = p.newExports()
+	memory := guard.New(c.jetStream)
+	p := &primary{
+		connections: c, running: parts, group: group, mirror: versions.NewMirror(c.jetStream), guard: memory, key: guard.NewKey(memory),
+	}
+	p.goRun(ctx, p.key.Run)
+	p.exports = p.newExports(ctx)
 	for _, part := range []struct {
 		on    bool
 		start func(context.Context) error
@@ -87,6 +96,7 @@ func (p *primary) startProxy(ctx context.Context) error {
 		Listen: conf.Proxy.Listen, CertFile: conf.Proxy.CertFile, KeyFile: conf.Proxy.KeyFile, StateDir: conf.Host.StateDir,
 		PowerDNS: conf.PowerDNS.APIURL, Primary: conf.Host.ID, Publisher: p.jetStream,
 		Subjects:   proxy.Subjects{Add: conf.Events.SubjectAdd, Modified: conf.Events.SubjectModified, Delete: conf.Events.SubjectDelete},
+		Prove:      p.key.Prove,
 		Registerer: p.registry, Log: p.logger,
 	}
 	if p.conf.Primary.Worker {
@@ -107,10 +117,11 @@ func (p *primary) startProxy(ctx context.Context) error {
 func (p *primary) startTrigger(ctx context.Context) error {
 	keep := upkeep.New(upkeep.Upkeep{
 		JetStream: p.jetStream, Broker: p.broker, Temporal: p.temporal, Namespace: p.conf.Temporal.Namespace,
-		Schedules: schedules(p.conf.Checks), Versions: p.versions, Logger: p.logger, OnRecreated: p.recheck,
+		Schedules: schedules(p.conf.Checks), Versions: p.versions, Holds: p.guard, Resume: p.dispatcher.ResumeHold,
+		Logger: p.logger, OnRecreated: p.recheck,
 	})
 	consumer, err := events.New(events.Config{
-		JetStream: p.jetStream, Dispatcher: p.dispatcher, Registerer: p.registry, Log: p.logger,
+		JetStream: p.jetStream, Dispatcher: p.dispatcher, Proven: p.key.Proven, Registerer: p.registry, Log: p.logger,
 		Ensure: func(ctx context.Context) error {
 			_, err := broker.Ensure(ctx, p.jetStream, p.broker)
 			return err
@@ -172,16 +183,27 @@ func (p *primary) workers() worker.Primary {
 		Checks:    &activities.Checks{Runs: runs{p.dispatcher, p.temporal}, Metrics: activities.NewCheckMetrics(p.registry)},
 		Scanner: &activities.Scanner{
 			ID: p.conf.Host.ID, PowerDNS: p.powerDNS(), Versions: p.mirror, Lists: p.versions, Syncs: syncs{p.dispatcher, p.temporal},
+			Selection: pdns.Selection(p.conf.Zones),
 		},
 	}
 }
 
-func (p *primary) newExports() *activities.Primary {
+func (p *primary) newExports(ctx context.Context) *activities.Primary {
 	conf := p.conf
+	held := guard.NewMirror(p.guard, p.logger)
+	if conf.Primary.Worker {
+		p.registry.MustRegister(held)
+		p.goRun(ctx, held.Run)
+	}
 	return &activities.Primary{
 		ID: conf.Host.ID, DNSAddress: conf.PowerDNS.DNSAddress, PowerDNS: p.powerDNS(), Versions: p.versions,
 		Peers: presence{consul: p.consul, self: conf.Host.ID}, SpoolDir: filepath.Join(conf.Host.StateDir, "spool"),
-		Timing:  activities.Timing{MinInterval: conf.Sync.MinInterval, EventCheckWait: conf.Sync.EventCheckWait, MaxLag: conf.Primary.MaxLag},
+		Timing:    activities.Timing{MinInterval: conf.Sync.MinInterval, EventCheckWait: conf.Sync.EventCheckWait, MaxLag: conf.Primary.MaxLag},
+		Selection: pdns.Selection(conf.Zones),
+		Guard: &activities.Guard{
+			Rules: pdns.Guard(conf.Guard), Ledgers: p.guard, Holds: p.guard, List: p.guard, MayHold: held.MayHold,
+			Announce: starter{p.dispatcher}, Published: p.versions,
+		},
 		Metrics: activities.NewPrimaryMetrics(p.registry),
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/triggers/dispatch"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
@@ -11,7 +12,17 @@ import (
 type starter struct{ dispatcher *dispatch.Dispatcher }
 
 // StartSync implements [activities.Starter].
-func (s starter) StartSync(ctx context.Context, zone string) error {
-	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: workflows.TriggerEvent},
-		workflows.ZoneChange{Trigger: workflows.TriggerEvent})
+func (s starter) StartSync(ctx context.Context, zone string, proxied pdns.Proxied) error {
+	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: workflows.TriggerEvent, Proxied: proxied},
+		workflows.ZoneChange{Trigger: workflows.TriggerEvent, Proxied: proxied})
+}
+
+// AnnounceHold implements [activities.Announcer].
+func (s starter) AnnounceHold(ctx context.Context, hold string) error {
+	return s.dispatcher.AnnounceHold(ctx, hold)
+}
+
+// StartApproved implements [activities.Announcer].
+func (s starter) StartApproved(ctx context.Context, batch string, zones []string) error {
+	return s.dispatcher.SyncZones(ctx, batch, workflows.SyncZonesInput{Zones: zones, Trigger: workflows.TriggerApproval})
 }

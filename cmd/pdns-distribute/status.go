@@ -46,7 +46,7 @@ func statusCommand() *cobra.Command {
 			if len(args) == 1 {
 				return s.zone(ctx, args[0])
 			}
-			err = s.all(ctx)
+			err = errors.Join(s.all(ctx), printHolds(ctx, c, out))
 			s.lastCheck(ctx)
 			return err
 		}),

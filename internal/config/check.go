@@ -160,6 +160,8 @@ func (c *Config) checkPrimary(faults *faultList) {
 	checkRange(faults, "sync.min_interval", c.Sync.MinInterval, 0, time.Minute)
 	checkRange(faults, "sync.event_check_wait", c.Sync.EventCheckWait, time.Second, time.Hour)
 	c.checkChecks(faults)
+	c.checkZones(faults)
+	c.checkGuard(faults)
 	if c.Primary.Proxy {
 		checkListen(faults, "proxy.listen", c.Proxy.Listen)
 		checkPair(faults, "proxy", c.Proxy.CertFile, c.Proxy.KeyFile)

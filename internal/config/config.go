@@ -66,6 +66,13 @@ type Config struct {
 	// Checks says how often each check runs by itself; the same on every primary.
 	// Each one can also be started by hand at any time.
 	Checks Checks `mapstructure:"checks"`
+	// Zones says which zones are distributed; the same on every primary. A zone
+	// that was distributed and is not any more is deleted from the secondaries,
+	// like one that is gone, and the guard counts it.
+	Zones Zones `mapstructure:"zones"`
+	// Guard holds back what looks like an accident, until a person approves it;
+	// used on primaries.
+	Guard Guard `mapstructure:"guard"`
 }
 
 // Host is the section [host].
@@ -248,6 +255,40 @@ type Checks struct {
 	NSEC3Interval time.Duration `mapstructure:"nsec3_interval"`
 }
 
+// Zones is the section [zones].
+type Zones struct {
+	// Include names zones; each stands for itself and all zones below it. Empty:
+	// every zone.
+	Include []string `mapstructure:"include"`
+	// Exclude names zones that are left out, each with all zones below it. Where a
+	// longer name in `include` fits too, that one counts.
+	Exclude []string `mapstructure:"exclude"`
+	// Accounts are the accounts (a field of PowerDNS's zones) whose zones are
+	// distributed. Empty: all.
+	Accounts []string `mapstructure:"accounts"`
+	// Kinds are the kinds of zones that are distributed. Producer and Consumer
+	// cannot be: they are PowerDNS's own way of distributing.
+	Kinds []string `mapstructure:"kinds"`
+}
+
+// Guard is the section [guard].
+type Guard struct {
+	// MaxDelete is how many zones may be deleted within an hour that no API call
+	// through the proxy deleted, where `max_delete_percent` does not allow more.
+	// Never more than half of all zones.
+	MaxDelete int `mapstructure:"max_delete"`
+	// MaxDeletePercent is the same as a share of all zones, 0 to 50.
+	MaxDeletePercent int `mapstructure:"max_delete_percent"`
+	// MaxAPIDeletePerMinute is how many zones API calls through the proxy may
+	// delete within a minute.
+	MaxAPIDeletePerMinute int `mapstructure:"max_api_delete_per_minute"`
+	// MaxShrinkPercent is how much of its records a zone may lose at once, 1 to
+	// 100, unless through the proxy. DNSSEC's own records do not count.
+	MaxShrinkPercent int `mapstructure:"max_shrink_percent"`
+	// MinRecords is from how many records on a zone's shrinking counts.
+	MinRecords int `mapstructure:"min_records"`
+}
+
 // Default returns the configuration before anything is read.
 func Default() *Config {
 	return &Config{
@@ -266,6 +307,8 @@ func Default() *Config {
 			HealthInterval: 15 * time.Minute, ScanInterval: time.Minute, SignatureInterval: 12 * time.Hour,
 			ContentInterval: 24 * time.Hour, NSEC3Interval: 15 * time.Minute,
 		},
+		Zones:     Zones{Kinds: []string{"Native", "Master"}},
+		Guard:     Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
 	}
 }
 

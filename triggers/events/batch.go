@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
@@ -15,11 +16,18 @@ import (
 const batchWait = 300 * time.Millisecond
 
 // batches gathers events that come faster than syncs of their own can be
-// started, one batch for each primary that took the changes.
+// started, one batch for each sort.
 type batches struct {
 	dispatcher Dispatcher
 	mu         sync.Mutex
-	open       map[string]*batch
+	open       map[sort]*batch
+}
+
+// sort is what all events of a batch have in common: the primary that took the
+// changes, and what API calls asked for.
+type sort struct {
+	primary string
+	proxied pdns.Proxied
 }
 
 // batch is what goes into one SyncZones.
@@ -32,27 +40,27 @@ type batch struct {
 }
 
 func newBatches(d Dispatcher) *batches {
-	return &batches{dispatcher: d, open: make(map[string]*batch)}
+	return &batches{dispatcher: d, open: make(map[sort]*batch)}
 }
 
 // add puts one event into a batch and returns what Temporal said of the batch.
-func (b *batches) add(ctx context.Context, zone, primary, event string) error {
+func (b *batches) add(ctx context.Context, zone string, of sort, event string) error {
 	b.mu.Lock()
-	current := b.open[primary]
+	current := b.open[of]
 	if current == nil {
 		current = &batch{zones: make(map[string]bool), done: make(chan struct{})}
-		b.open[primary] = current
-		time.AfterFunc(batchWait, func() { b.send(context.WithoutCancel(ctx), primary, current) })
+		b.open[of] = current
+		time.AfterFunc(batchWait, func() { b.send(context.WithoutCancel(ctx), of, current) })
 	}
 	current.zones[zone] = true
 	current.events = append(current.events, event)
 	full := len(current.zones) == workflows.MaxBatch
 	if full {
-		delete(b.open, primary)
+		delete(b.open, of)
 	}
 	b.mu.Unlock()
 	if full {
-		b.dispatch(ctx, primary, current)
+		b.dispatch(ctx, of, current)
 	}
 	select {
 	case <-current.done:
@@ -63,29 +71,29 @@ func (b *batches) add(ctx context.Context, zone, primary, event string) error {
 }
 
 // send dispatches a batch whose time is up, unless it was full before.
-func (b *batches) send(ctx context.Context, primary string, current *batch) {
+func (b *batches) send(ctx context.Context, of sort, current *batch) {
 	b.mu.Lock()
-	mine := b.open[primary] == current
+	mine := b.open[of] == current
 	if mine {
-		delete(b.open, primary)
+		delete(b.open, of)
 	}
 	b.mu.Unlock()
 	if mine {
 		ctx, cancel := context.WithTimeout(ctx, handleTimeout-batchWait)
 		defer cancel()
-		b.dispatch(ctx, primary, current)
+		b.dispatch(ctx, of, current)
 	}
 }
 
 // dispatch hands a batch, to which nothing is added any more, to Temporal.
-func (b *batches) dispatch(ctx context.Context, primary string, current *batch) {
+func (b *batches) dispatch(ctx context.Context, of sort, current *batch) {
 	zones := make([]string, 0, len(current.zones))
 	for zone := range current.zones {
 		zones = append(zones, zone)
 	}
 	slices.Sort(zones)
 	current.err = b.dispatcher.SyncZones(ctx, current.name(), workflows.SyncZonesInput{
-		Zones: zones, Trigger: workflows.TriggerEvent, Primary: primary,
+		Zones: zones, Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied,
 	})
 	close(current.done)
 }

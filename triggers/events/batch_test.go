@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
@@ -54,7 +55,7 @@ func TestBatchesTakeEveryEventOnce(t *testing.T) {
 	var adding sync.WaitGroup
 	for i := range 3 * workflows.MaxBatch {
 		adding.Go(func() {
-			require.NoError(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i/2), fmt.Sprintf("primary-%d", i%2), fmt.Sprint(i)))
+			require.NoError(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i/2), sort{primary: fmt.Sprintf("primary-%d", i%2), proxied: []pdns.Proxied{pdns.NotProxied, pdns.ProxiedDelete}[i%2]}, fmt.Sprint(i)))
 		})
 	}
 	adding.Wait()
@@ -62,6 +63,7 @@ func TestBatchesTakeEveryEventOnce(t *testing.T) {
 	for _, in := range r.batches {
 		require.LessOrEqual(t, len(in.Zones), workflows.MaxBatch)
 		require.Equal(t, workflows.TriggerEvent, in.Trigger)
+		require.Equal(t, in.Primary == "primary-1", in.Proxied == pdns.ProxiedDelete, "a batch is of one sort")
 		for _, zone := range in.Zones {
 			require.False(t, zones[in.Primary+zone], "twice: %s", zone)
 			zones[in.Primary+zone] = true
@@ -75,7 +77,9 @@ func TestABatchThatTemporalRefusesIsGivenBackWhole(t *testing.T) {
 	b := newBatches(r)
 	var adding sync.WaitGroup
 	for i := range 10 {
-		adding.Go(func() { require.ErrorIs(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i), "", fmt.Sprint(i)), r.err) })
+		adding.Go(func() {
+			require.ErrorIs(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i), sort{}, fmt.Sprint(i)), r.err)
+		})
 	}
 	adding.Wait()
 }

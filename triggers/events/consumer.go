@@ -20,6 +20,7 @@ import (
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/outage"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
@@ -60,9 +61,21 @@ type Config struct {
 	// Ensure makes the streams; called when the stream of events is missing.
 	// Optional: without it, the consumer waits for others to make it.
 	Ensure func(context.Context) error
+	// Proven says what the API call of an event was, by its proof; an error means
+	// that it cannot be told now. Optional: without it no event counts as an API
+	// call.
+	Proven func(ctx context.Context, event pdns.Event) (pdns.Proxied, error)
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
+}
+
+// proven asks for the proof of an event.
+func (cfg Config) proven(ctx context.Context, event pdns.Event) (pdns.Proxied, error) {
+	if cfg.Proven == nil {
+		return pdns.NotProxied, nil
+	}
+	return cfg.Proven(ctx, event)
 }
 
 // Consumer takes events from NATS. Run it once.

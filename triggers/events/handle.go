@@ -61,18 +61,23 @@ func (c *Consumer) handle(ctx context.Context, msg jetstream.Msg) {
 // dispatch starts the zone's own sync, or puts the event into a batch where too
 // many zones change at once.
 func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) error {
-	primary := hint(event.Primary)
+	proxied, err := c.cfg.proven(ctx, event)
+	if err != nil {
+		return err
+	}
+	of := sort{primary: hint(event.Primary), proxied: proxied}
 	// A name that may be too long for a workflow ID is left to SyncZone to refuse.
 	if len(event.Zone) <= maxBatchName && !c.pace.alone(event.Zone, time.Now()) {
-		return c.batches.add(ctx, event.Zone, primary, id)
+		return c.batches.add(ctx, event.Zone, of, id)
 	}
 	return c.cfg.Dispatcher.SyncZone(ctx,
-		workflows.SyncZoneInput{Zone: event.Zone, Trigger: workflows.TriggerEvent, Primary: primary},
+		workflows.SyncZoneInput{Zone: event.Zone, Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied},
 		workflows.ZoneChange{
 			ChangeID:  hint(event.ChangeID),
 			CreatedAt: event.CreatedAt,
-			Primary:   primary,
+			Primary:   of.primary,
 			Trigger:   workflows.TriggerEvent,
+			Proxied:   of.proxied,
 		})
 }
 

@@ -122,7 +122,7 @@ func TestNATSAway(t *testing.T) {
 func TestNATSDuplicates(t *testing.T) {
 	s := stacktest.Start(t, "nats")
 	js := brokertest.Fresh(t, s)
-	send := publishTo(js, testSubjects, "primary-1")
+	send := publishTo(js, testSubjects, "primary-1", nil)
 	i := intent{ChangeID: "id", Zone: "example.org.", Kind: pdns.ChangeAdd, CreatedAt: time.Now()}
 	second := i
 	second.Due = time.Now()

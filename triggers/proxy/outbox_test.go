@@ -170,7 +170,7 @@ func newTestRelay(t *testing.T, publish func(context.Context, intent) error) *re
 // TestSecondEvent is sent when it is due and not before, under an ID of its own.
 func TestSecondEvent(t *testing.T) {
 	js := &fakeNATS{}
-	r := newTestRelay(t, publishTo(js, testSubjects, "primary-1"))
+	r := newTestRelay(t, publishTo(js, testSubjects, "primary-1", nil))
 	change, err := r.begin("example.org.", pdns.ChangeModify, true)
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/outage"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 // HeaderChangeID is the header of the answer to a request that changed a zone;
@@ -49,7 +50,10 @@ type Config struct {
 	Subjects Subjects
 	// Changed is told each change as soon as PowerDNS has answered it, before its
 	// event goes out. It must not wait. Optional.
-	Changed func(zone, changeID string)
+	Changed func(zone string, kind pdns.ChangeKind, changeID string)
+	// Prove proves that the events are of a proxy of ours. Optional: without it
+	// nobody can tell them from those of other programs.
+	Prove Prover
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	// Log receives what an operator must know; never a key, query or body.
@@ -90,7 +94,7 @@ func New(cfg Config) (*Proxy, error) {
 	p := &Proxy{
 		cfg:      cfg,
 		upstream: upstream,
-		relay:    newRelay(box, publishTo(cfg.Publisher, cfg.Subjects, cfg.Primary), m, cfg.Log),
+		relay:    newRelay(box, publishTo(cfg.Publisher, cfg.Subjects, cfg.Primary, cfg.Prove), m, cfg.Log),
 		metrics:  m,
 		log:      cfg.Log,
 		powerdns: outage.Log{Logger: cfg.Log, What: "forwarding to the PowerDNS API"},
@@ -232,7 +236,7 @@ func (p *Proxy) answered(res *http.Response) error {
 	}
 	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
 	if changed && p.cfg.Changed != nil {
-		p.cfg.Changed(x.change.Zone, x.change.ChangeID)
+		p.cfg.Changed(x.change.Zone, x.change.Kind, x.change.ChangeID)
 	}
 	p.settle(x, changed)
 	return nil

@@ -19,6 +19,9 @@ type Publisher interface {
 	PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error)
 }
 
+// Prover returns the proof that an event of this kind comes from a proxy of ours.
+type Prover func(ctx context.Context, event pdns.Event, kind pdns.ChangeKind) (string, error)
+
 // Subjects are the NATS subjects of zone events, config section [events].
 type Subjects struct {
 	Add, Modified, Delete string
@@ -37,9 +40,16 @@ func (s Subjects) of(kind pdns.ChangeKind) string {
 // publishTo returns what sends an intent's event. NATS stores one event for
 // each Nats-Msg-Id within the stream's window for duplicates, so that publishing
 // twice is harmless.
-func publishTo(js Publisher, subjects Subjects, primary string) func(context.Context, intent) error {
+func publishTo(js Publisher, subjects Subjects, primary string, prove Prover) func(context.Context, intent) error {
 	return func(ctx context.Context, i intent) error {
-		data, err := json.Marshal(pdns.Event{Zone: i.Zone, CreatedAt: i.CreatedAt, ChangeID: i.ChangeID, Primary: primary})
+		event := pdns.Event{Zone: i.Zone, CreatedAt: i.CreatedAt, ChangeID: i.ChangeID, Primary: primary}
+		if prove != nil {
+			var err error
+			if event.Proof, err = prove(ctx, event, i.Kind); err != nil {
+				return fmt.Errorf("prove that an event is ours: %w", err)
+			}
+		}
+		data, err := json.Marshal(event)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/guard"
 	"github.com/pdns-distribute/pdns-distribute/internal/outage"
 	"github.com/pdns-distribute/pdns-distribute/internal/temporal"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
@@ -54,7 +55,10 @@ type Upkeep struct {
 	Schedules []temporal.Schedule
 	// Versions is pruned every 10 minutes.
 	Versions *versions.Store
-	Logger   *slog.Logger
+	// Holds are what the guard holds; Resume has one of them shown, unless it is.
+	Holds  *guard.Store
+	Resume func(ctx context.Context, hold string) error
+	Logger *slog.Logger
 	// OnRecreated is called with the names of what had existed and had to be
 	// made again, until it returns no error. Optional.
 	OnRecreated func(ctx context.Context, what []string) error
@@ -131,6 +135,9 @@ func (u *Upkeep) parts() []*part {
 			every:  pruneEvery,
 			ensure: func(ctx context.Context) ([]string, error) { return nil, u.Versions.Prune(ctx, pruneAge) },
 		},
+	}
+	if u.Resume != nil {
+		parts = append(parts, &part{what: "upkeep of the guard's holds", ensure: u.resumeHolds})
 	}
 	for _, p := range parts {
 		p.log, p.state = u.Logger, outage.Log{Logger: u.Logger, What: p.what}
