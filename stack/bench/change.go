@@ -137,9 +137,7 @@ func (b *bench) burst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
-		b.add(r)
-	}
+	b.add(rows...)
 	return nil
 }
 

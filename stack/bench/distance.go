@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ func (b *bench) distance(ctx context.Context) error {
 	if err := b.moveAway(ctx); err != nil {
 		return err
 	}
+	if _, err := b.firstSync(ctx, bigAway, "", b.sizeAway(), false, b.taking(0)); err != nil {
+		return err
+	}
 	for _, trip := range b.RoundTrips {
 		for _, d := range b.detours {
 			d.SetRoundTrip(trip)
@@ -32,6 +36,17 @@ func (b *bench) distance(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// bigAway is the label of the big zone that is changed at each distance.
+const bigAway = "away"
+
+// sizeAway is that of the smallest of the big zones.
+func (b *bench) sizeAway() int {
+	if len(b.Records) == 0 {
+		return 10
+	}
+	return max(10, slices.Min(b.Records))
 }
 
 func (b *bench) changesAt(ctx context.Context, trip time.Duration) error {
@@ -50,7 +65,11 @@ func (b *bench) changesAt(ctx context.Context, trip time.Duration) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range append([]Row{leisure.row(oneChange, "ms"), row.row(oneInARow, "ms")}, burst...) {
+	big, err := b.bigChanges(ctx, bigAway, fmt.Sprintf("one change in %d records", b.sizeAway()), b.sizeAway(), 0)
+	if err != nil {
+		return err
+	}
+	for _, r := range slices.Concat([]Row{leisure.row(oneChange, "ms"), row.row(oneInARow, "ms")}, burst, big) {
 		r.What += at
 		if r.Unit == "ms" {
 			r.RoundTrip = milliseconds(trip)

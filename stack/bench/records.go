@@ -11,14 +11,18 @@ import (
 
 // records measures big zones: from their creation until they are served, and then changes of one record.
 func (b *bench) records(ctx context.Context) error {
-	for _, size := range b.Records {
-		if err := b.big(ctx, size, false); err != nil {
-			return err
+	for _, signed := range []bool{false, true} {
+		sizes := b.Records
+		if signed {
+			sizes = b.Signed
 		}
-	}
-	for _, size := range b.Signed {
-		if err := b.big(ctx, size, true); err != nil {
-			return err
+		for _, size := range sizes {
+			if size == 0 {
+				continue
+			}
+			if err := b.big(ctx, size, signed); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -29,44 +33,58 @@ func (b *bench) big(ctx context.Context, size int, signed bool) error {
 	if signed {
 		label, what = label+"signed", what+", signed"
 	}
-	if err := b.firstSync(ctx, label, what, size, signed); err != nil {
+	rows, err := b.firstSync(ctx, label, what, size, signed, b.all)
+	if err != nil {
 		return err
 	}
-	if err := b.bigChanges(ctx, label, "one change in "+what, size); err != nil {
+	b.add(rows...)
+	if rows, err = b.bigChanges(ctx, label, "one change in "+what, size, b.Native); err != nil {
 		return err
 	}
+	b.add(rows...)
 	if !signed { // signed zones need to be rectified
-		for _, w := range b.all {
-			settings := map[string]any{"api_rectify": false}
-			if err := b.call(ctx, w.primary, http.MethodPut, "/zones/"+w.zone(label), settings); err != nil {
-				return err
-			}
-		}
-		if err := b.bigChanges(ctx, label, "one change in "+what+" with api_rectify off", size); err != nil {
+		if err := b.withoutRectify(ctx, label); err != nil {
 			return err
 		}
+		if rows, err = b.bigChanges(ctx, label, "one change in "+what+" with api_rectify off", size, b.Native); err != nil {
+			return err
+		}
+		b.add(rows...)
 	}
 	return b.remove(ctx, label)
 }
 
-func (b *bench) firstSync(ctx context.Context, label, what string, size int, signed bool) error {
-	fromRequest, fromAnswer := samples{}, samples{}
+// withoutRectify spares the primary the work of going through the whole zone at each change.
+func (b *bench) withoutRectify(ctx context.Context, label string) error {
 	for _, w := range b.all {
+		if err := b.call(ctx, w.primary, http.MethodPut, "/zones/"+w.zone(label), map[string]any{"api_rectify": false}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fromBoth are the rows of what was measured from the request and from the primary's answer.
+func fromBoth(what string, fromRequest, fromAnswer samples) []Row {
+	return []Row{fromRequest.row(what, "ms"), fromAnswer.row(what+", since the 2xx", "ms")}
+}
+
+func (b *bench) firstSync(ctx context.Context, label, what string, size int, signed bool, ways []*way) ([]Row, error) {
+	fromRequest, fromAnswer := samples{}, samples{}
+	for _, w := range ways {
 		sets := addresses(w.zone(label), size)
 		began := time.Now()
 		if err := b.create(ctx, w, w.zone(label), signed, sets...); err != nil {
-			return err
+			return nil, err
 		}
 		answered := time.Now()
 		if err := b.distribute(ctx, w, w.zone(label)); err != nil {
-			return err
+			return nil, err
 		}
 		fromRequest.add(w, milliseconds(time.Since(began)))
 		fromAnswer.add(w, milliseconds(time.Since(answered)))
 	}
-	b.add(fromRequest.row("first sync of "+what, "ms"))
-	b.add(fromAnswer.row("first sync of "+what+", since the 2xx", "ms"))
-	return nil
+	return fromBoth("first sync of "+what, fromRequest, fromAnswer), nil
 }
 
 // addresses are n A records, ten a name: with one a name PowerDNS's API takes ten times as long.
@@ -84,26 +102,23 @@ func addresses(zone string, n int) []client.RRset {
 }
 
 // bigChanges measures changes in turns, after one that is not counted: fewer of a bigger zone.
-func (b *bench) bigChanges(ctx context.Context, label, what string, size int) error {
+func (b *bench) bigChanges(ctx context.Context, label, what string, size, native int) ([]Row, error) {
 	n := max(3, min(b.Changes, 20, 1_000_000/size))
-	native := min(b.Native, max(1, n/4))
+	native = min(native, max(1, n/4))
 	fromRequest, fromAnswer := samples{}, samples{}
-	for i, ways := range append([][]*way{b.all}, b.rounds(n, native)...) {
+	for i, ways := range append([][]*way{b.taking(native)}, b.rounds(n, native)...) {
 		for _, w := range ways {
 			t, err := b.change(ctx, w, w.zone(label), int(time.Now().UnixMicro()))
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if i == 0 {
-				continue
+			if i > 0 {
+				fromRequest.add(w, milliseconds(t.fromRequest))
+				fromAnswer.add(w, milliseconds(t.fromAnswer))
 			}
-			fromRequest.add(w, milliseconds(t.fromRequest))
-			fromAnswer.add(w, milliseconds(t.fromAnswer))
 		}
 	}
-	b.add(fromRequest.row(what, "ms"))
-	b.add(fromAnswer.row(what+", since the 2xx", "ms"))
-	return nil
+	return fromBoth(what, fromRequest, fromAnswer), nil
 }
 
 // remove deletes the zone of that label in every way.
