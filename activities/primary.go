@@ -156,13 +156,13 @@ func (p *Primary) ExportZone(ctx context.Context, in ExportZoneInput) (ExportZon
 	if in.Local && in.Primary != "" && in.Primary != p.ID {
 		return p.result(ExportElsewhere), nil
 	}
-	if result, done := p.exportedAhead(ctx, zone, in); done {
-		return result, nil
-	}
 	select {
 	case <-time.After(in.Pause):
 	case <-ctx.Done():
 		return ExportZoneResult{}, fmt.Errorf("export zone %s on primary %s: before it began: %w", zone, p.ID, ctx.Err())
+	}
+	if result, done := p.exportedAhead(ctx, zone, in); done {
+		return result, nil
 	}
 	result, err := p.exportOne(ctx, zone, in)
 	if err != nil {
