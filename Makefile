@@ -1,5 +1,5 @@
 # Everything that this needs and does not find, stack/setup.sh installs or builds.
-.PHONY: demo demo-stop bench test lint vulncheck clean
+.PHONY: demo demo-stop bench test test-product test-system lint vulncheck clean
 
 export STACK_BIN := $(CURDIR)/bin/stack
 export PDNS_DISTRIBUTE_BIN := $(CURDIR)/bin/pdns-distribute
@@ -18,15 +18,20 @@ bench:
 	@stack/setup.sh demo
 	@$(STACK_BIN) bench $(ARGS)
 
-# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system.
+# Unit, workflow and integration tests of the product with the race detector and, at the same time, the tests of the whole
+# system: each waits for its servers more than it works.
 # -race needs cgo; the rest is built without, like everything else that setup.sh builds, so nothing compiles twice.
 # -count=1: Go's test cache does not see that the servers and the product behind STACK_BIN have changed.
-# -p 1 in stack: tests there measure times, so only one package runs at once (vet compiles them in parallel first).
 test:
 	@stack/setup.sh test
-	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
+	@$(MAKE) --no-print-directory --jobs=2 test-product test-system
+
+test-product:
+	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./...
+
+test-system:
 	cd stack && CGO_ENABLED=0 go vet ./...
-	cd stack && CGO_ENABLED=0 go test -count=1 -p 1 -timeout 20m ./...
+	cd stack && CGO_ENABLED=0 go test -count=1 -p 1 -timeout 30m ./...
 
 lint:
 	@stack/setup.sh lint
