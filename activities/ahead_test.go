@@ -45,6 +45,28 @@ func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 	}
 }
 
+func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
+	h := newHosts(t)
+	ahead := activities.NewAhead(t.Context(), h.primary)
+	makeZone(t, "ahead.example.")
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1")
+	first, err := export(h.primary, changes("change-1"))
+	require.NoError(t, err)
+	makeZone(t, "other.example.")
+	set(t, "ahead.example.", 8, "eight")
+	in := activities.ZonesInput{
+		Zones:   []string{"ahead.example.", "other.example."},
+		Changes: map[string][]string{"ahead.example.": {"change-1"}, "other.example.": {"change-2"}},
+	}
+	_, err = run[activities.ZonesResult](h.primary, h.primary.ExportZones, in)
+	require.NoError(t, err)
+	newest, _, err := h.store.Newest(t.Context(), "ahead.example.")
+	require.NoError(t, err)
+	require.Equal(t, first.Version, newest, "exported after change-1 already")
+	_, _, err = h.store.Newest(t.Context(), "other.example.")
+	require.NoError(t, err, "exported now")
+}
+
 func TestChangesInQuickSuccessionShareAnExportAhead(t *testing.T) {
 	h := newHosts(t)
 	h.primary.Timing.MinInterval = 2 * time.Second

@@ -28,6 +28,9 @@ const (
 // ZonesInput names the zones of a batch.
 type ZonesInput struct {
 	Zones []string `json:"zones"`
+	// Changes are, for ExportZones, the IDs of the changes of each zone that
+	// nothing else asks for; see ExportZoneInput.
+	Changes map[string][]string `json:"changes,omitempty"`
 	// Above asks ExportZones for versions above this number even of what has not
 	// changed.
 	Above int64 `json:"above,omitempty"`
@@ -68,7 +71,7 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	for _, zone := range in.Zones {
 		group.Go(func() error {
 			if ctx.Err() == nil {
-				result, err := p.export(ctx, zone, ExportZoneInput{Zone: zone, Above: in.Above, Proxied: in.Proxied})
+				result, err := p.exportInBatch(ctx, zone, in)
 				if !gone.take(result, err) {
 					batch.note(zone, result, err)
 				}
@@ -106,6 +109,15 @@ func (g *goneZones) take(result ExportZoneResult, err error) bool {
 	defer g.mu.Unlock()
 	g.zones = append(g.zones, result)
 	return true
+}
+
+// exportInBatch exports one zone of a batch, unless that was done ahead.
+func (p *Primary) exportInBatch(ctx context.Context, zone string, in ZonesInput) (ExportZoneResult, error) {
+	one := ExportZoneInput{Zone: zone, Changes: in.Changes[zone], Above: in.Above, Proxied: in.Proxied}
+	if result, done := p.exportedAhead(ctx, zone, one); done {
+		return result, nil
+	}
+	return p.export(ctx, zone, one)
 }
 
 // batchResult gathers what became of the zones of one export.

@@ -52,6 +52,9 @@ const MaxBatch = 250
 type SyncZonesInput struct {
 	// Zones are 1 to MaxBatch zone names.
 	Zones []string `json:"zones"`
+	// Changes are the IDs of the changes of each zone that nothing else asks
+	// for; see ExportZoneInput.
+	Changes map[string][]string `json:"changes,omitempty"`
 	// Trigger is what started it; by default manual.
 	Trigger string `json:"trigger,omitempty"`
 	// Primary is the primary that exports first; by default any.

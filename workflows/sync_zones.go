@@ -115,7 +115,7 @@ func (b *zoneBatch) check(ctx workflow.Context, started time.Time) error {
 func (b *zoneBatch) export(ctx workflow.Context) error {
 	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
 	summary := fmt.Sprintf("export %d zones", len(b.zones))
-	in := activities.ZonesInput{Zones: b.zones, Above: b.in.Above, Proxied: b.in.Proxied}
+	in := activities.ZonesInput{Zones: b.zones, Changes: b.in.Changes, Above: b.in.Above, Proxied: b.in.Proxied}
 	var exported activities.ZonesResult
 	var err error
 	if b.in.Primary != "" {

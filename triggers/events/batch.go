@@ -32,7 +32,10 @@ type sort struct {
 
 // batch is what goes into one SyncZones.
 type batch struct {
-	zones map[string]bool
+	// zones are those in it, each with the IDs of the changes that ask for it.
+	zones map[string][]string
+	// unnamed are zones that an event without an ID asks for too.
+	unnamed map[string]bool
 	// events name the events in it: the batch's own name stands for all.
 	events []string
 	done   chan struct{}
@@ -43,16 +46,18 @@ func newBatches(d Dispatcher) *batches {
 	return &batches{dispatcher: d, open: make(map[sort]*batch)}
 }
 
-// add puts one event into a batch and returns what Temporal said of the batch.
-func (b *batches) add(ctx context.Context, zone string, of sort, event string) error {
+// add puts one event, of the change with this ID if it has one, into a batch and
+// returns what Temporal said of the batch.
+func (b *batches) add(ctx context.Context, zone, change string, of sort, event string) error {
 	b.mu.Lock()
 	current := b.open[of]
 	if current == nil {
-		current = &batch{zones: make(map[string]bool), done: make(chan struct{})}
+		current = &batch{zones: make(map[string][]string), unnamed: make(map[string]bool), done: make(chan struct{})}
 		b.open[of] = current
 		time.AfterFunc(batchWait, func() { b.send(context.WithoutCancel(ctx), of, current) })
 	}
-	current.zones[zone] = true
+	current.zones[zone] = append(current.zones[zone], change)
+	current.unnamed[zone] = current.unnamed[zone] || change == ""
 	current.events = append(current.events, event)
 	full := len(current.zones) == workflows.MaxBatch
 	if full {
@@ -93,9 +98,20 @@ func (b *batches) dispatch(ctx context.Context, of sort, current *batch) {
 	}
 	slices.Sort(zones)
 	current.err = b.dispatcher.SyncZones(ctx, current.name(), workflows.SyncZonesInput{
-		Zones: zones, Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied,
+		Zones: zones, Changes: current.changes(), Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied,
 	})
 	close(current.done)
+}
+
+// changes are the IDs of the changes of each zone that nothing else asks for.
+func (b *batch) changes() map[string][]string {
+	named := make(map[string][]string, len(b.zones))
+	for zone, ids := range b.zones {
+		if !b.unnamed[zone] {
+			named[zone] = ids
+		}
+	}
+	return named
 }
 
 // name is the same for the same events, and for no others.

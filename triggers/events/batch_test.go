@@ -55,7 +55,7 @@ func TestBatchesTakeEveryEventOnce(t *testing.T) {
 	var adding sync.WaitGroup
 	for i := range 3 * workflows.MaxBatch {
 		adding.Go(func() {
-			require.NoError(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i/2), sort{primary: fmt.Sprintf("primary-%d", i%2), proxied: []pdns.Proxied{pdns.NotProxied, pdns.ProxiedDelete}[i%2]}, fmt.Sprint(i)))
+			require.NoError(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i/2), fmt.Sprint("change-", i), sort{primary: fmt.Sprintf("primary-%d", i%2), proxied: []pdns.Proxied{pdns.NotProxied, pdns.ProxiedDelete}[i%2]}, fmt.Sprint(i)))
 		})
 	}
 	adding.Wait()
@@ -65,6 +65,7 @@ func TestBatchesTakeEveryEventOnce(t *testing.T) {
 		require.Equal(t, workflows.TriggerEvent, in.Trigger)
 		require.Equal(t, in.Primary == "primary-1", in.Proxied == pdns.ProxiedDelete, "a batch is of one sort")
 		for _, zone := range in.Zones {
+			require.Len(t, in.Changes[zone], 1)
 			require.False(t, zones[in.Primary+zone], "twice: %s", zone)
 			zones[in.Primary+zone] = true
 		}
@@ -78,7 +79,7 @@ func TestABatchThatTemporalRefusesIsGivenBackWhole(t *testing.T) {
 	var adding sync.WaitGroup
 	for i := range 10 {
 		adding.Go(func() {
-			require.ErrorIs(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i), sort{}, fmt.Sprint(i)), r.err)
+			require.ErrorIs(t, b.add(t.Context(), fmt.Sprintf("zone%d.", i), "", sort{}, fmt.Sprint(i)), r.err)
 		})
 	}
 	adding.Wait()
@@ -89,4 +90,9 @@ func TestTheSameEventsHaveTheSameName(t *testing.T) {
 	require.Equal(t, name("1", "2"), name("2", "1"))
 	require.NotEqual(t, name("1", "2"), name("1", "2", "3"))
 	require.NotEqual(t, name("1", "2"), name("12"))
+}
+
+func TestABatchNamesTheChangesOfZonesThatNothingElseAsksFor(t *testing.T) {
+	b := &batch{zones: map[string][]string{"a.": {"1", "2"}, "b.": {"3", ""}}, unnamed: map[string]bool{"a.": false, "b.": true}}
+	require.Equal(t, map[string][]string{"a.": {"1", "2"}}, b.changes())
 }

@@ -68,7 +68,7 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 	of := sort{primary: hint(event.Primary), proxied: proxied}
 	// A name that may be too long for a workflow ID is left to SyncZone to refuse.
 	if len(event.Zone) <= maxBatchName && !c.pace.alone(event.Zone, time.Now()) {
-		return c.batches.add(ctx, event.Zone, of, id)
+		return c.batches.add(ctx, event.Zone, hint(event.ChangeID), of, id)
 	}
 	return c.cfg.Dispatcher.SyncZone(ctx,
 		workflows.SyncZoneInput{Zone: event.Zone, Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied},
