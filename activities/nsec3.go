@@ -33,12 +33,8 @@ type Denial struct {
 	// Enforce is the policy; without it nothing is changed.
 	Enforce  bool
 	PowerDNS DenialPowerDNS
-	// Newest returns the newest version of every zone, by zone; an error means
-	// unknown.
-	Newest interface {
-		Newest(ctx context.Context) (map[string]pdns.Version, error)
-	}
-	Metrics *DenialMetrics
+	Newest   NewestVersions
+	Metrics  *DenialMetrics
 }
 
 // SetNSEC3Input asks for the next part of the zones.

@@ -70,9 +70,6 @@ type Scanner struct {
 	Syncs    Syncs
 	// Selection says which zones are distributed.
 	Selection pdns.Selection
-	// Renewed is when PowerDNS last renewed signatures without changing serials,
-	// as of a moment. Optional.
-	Renewed func(now time.Time) time.Time
 
 	mu sync.Mutex
 	// looked is what earlier scans had synced without that anything was published.
@@ -171,11 +168,7 @@ func (s *Scanner) survey(ctx context.Context, now time.Time) ([]pdns.Listed, map
 			listed = append(listed, pdns.Listed{Zone: zone.Name, Serial: zone.EditedSerial, Signed: zone.DNSSEC || zone.Presigned})
 		}
 	}
-	renewed := time.Time{}
-	if s.Renewed != nil {
-		renewed = s.Renewed(now)
-	}
-	return listed, newest, pdns.PlanScan(listed, newest, renewed), nil
+	return listed, newest, pdns.PlanScan(listed, newest, now), nil
 }
 
 // choose returns the zones to sync now, and counts those left for later. What

@@ -33,6 +33,8 @@ type VerifySignaturesInput struct {
 	List    string              `json:"list"`
 	Rules   pdns.SignatureRules `json:"rules"`
 	Targets []Target            `json:"targets"`
+	// All asks for all of them.
+	All bool `json:"all,omitempty"`
 }
 
 // VerifySignatures asks every target, at the address the public uses, for a
@@ -43,11 +45,10 @@ func (s *Surveyor) VerifySignatures(ctx context.Context, in VerifySignaturesInpu
 	if err := s.Lists.ReadList(ctx, in.List, &lines); err != nil {
 		return CompareResult{}, classify(fmt.Errorf("verify signatures: %w", err))
 	}
-	lines = sampleOf(lines)
+	lines = sampleOf(lines, in.All)
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(lines)} })()
-	o := outside{Surveyor: s, in: in, silent: make(map[string]bool)}
-	o.found.States = make(map[string]int)
+	o := outside{Surveyor: s, in: in, found: newComparison(), silent: make(map[string]bool)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(compareAtOnce)
 	for _, line := range lines {
@@ -63,14 +64,16 @@ func (s *Surveyor) VerifySignatures(ctx context.Context, in VerifySignaturesInpu
 		return CompareResult{}, classify(err)
 	}
 	slices.Sort(o.found.Wrong)
-	o.found.Wrong = slices.Compact(o.found.Wrong)
 	s.Metrics.verified(o.found.States)
 	return o.found.CompareResult, nil
 }
 
-// sampleOf chooses at random.
-func sampleOf(lines []pdns.SignedZone) []pdns.SignedZone {
+// sampleOf chooses signed zones at random.
+func sampleOf(lines []pdns.SignedZone, all bool) []pdns.SignedZone {
 	lines = slices.DeleteFunc(lines, func(line pdns.SignedZone) bool { return line.Signing.Expires.IsZero() })
+	if all {
+		return lines
+	}
 	rand.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 	return lines[:min(len(lines), max(sampleLeast, len(lines)/sampleOneIn))]
 }
@@ -79,7 +82,7 @@ func sampleOf(lines []pdns.SignedZone) []pdns.SignedZone {
 type outside struct {
 	*Surveyor
 	in    VerifySignaturesInput
-	found comparison
+	found *comparison
 
 	mu sync.Mutex
 	// silent are the targets that did not answer: they are not waited for again.

@@ -33,6 +33,8 @@ type CompareInput struct {
 type CompareResult struct {
 	// States counts the zones by state.
 	States map[string]int `json:"states"`
+	// Faults counts those of them that are wrong.
+	Faults map[string]int `json:"faults,omitempty"`
 	// Wrong lists the zones that need a sync, sorted; Reason is what is wrong
 	// with one of them.
 	Wrong  []string `json:"wrong,omitempty"`
@@ -69,6 +71,10 @@ type comparison struct {
 	CompareResult
 }
 
+func newComparison() *comparison {
+	return &comparison{CompareResult: CompareResult{States: make(map[string]int), Faults: make(map[string]int)}}
+}
+
 func (c *comparison) note(one compared) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,6 +83,7 @@ func (c *comparison) note(one compared) {
 	if !one.wrong {
 		return
 	}
+	c.Faults[one.state]++
 	c.Wrong = append(c.Wrong, one.zone)
 	if c.Reason == "" {
 		c.Reason = one.reason
@@ -91,7 +98,7 @@ func compareEach[L any](ctx context.Context, s *Secondary, lines []L, in Compare
 	if err != nil {
 		return CompareResult{}, err
 	}
-	found := comparison{CompareResult: CompareResult{States: make(map[string]int)}}
+	found := newComparison()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(compareAtOnce)
 	for _, line := range lines {

@@ -35,11 +35,7 @@ type Surveyor struct {
 	// Local asks that PowerDNS past its cache, Public asks secondaries as
 	// anybody does.
 	Local, Public SigningAsker
-	// Newest returns the newest version of every zone, by zone; an error means
-	// unknown.
-	Newest interface {
-		Newest(ctx context.Context) (map[string]pdns.Version, error)
-	}
+	Newest        NewestVersions
 	// Lists takes the lists; they are kept for an hour.
 	Lists interface {
 		ListPublisher

@@ -40,12 +40,12 @@ func (d Drift) Wrong() []string {
 
 // PlanScan compares a primary's complete list with the newest versions. It only
 // says where to look: whether a zone is exported, deleted or left alone is
-// decided by its export, which asks PowerDNS for that zone. Signed zones
-// published before renewed are stale; the zero time knows of no renewal.
+// decided by its export, which asks PowerDNS for that zone. Zones whose
+// signatures PowerDNS has renewed by now are stale.
 //
 // Serials are compared for equality alone: which of two comes later (RFC 1982)
 // says nothing about which is right, since a restored backup goes back.
-func PlanScan(listed []Listed, newest map[string]Version, renewed time.Time) Drift {
+func PlanScan(listed []Listed, newest map[string]Version, now time.Time) Drift {
 	var drift Drift
 	here := make(map[string]bool, len(listed))
 	for _, zone := range listed {
@@ -56,7 +56,7 @@ func PlanScan(listed []Listed, newest map[string]Version, renewed time.Time) Dri
 			drift.Unpublished = append(drift.Unpublished, zone.Zone)
 		case v.Serial != zone.Serial || v.Signed != zone.Signed:
 			drift.Changed = append(drift.Changed, zone.Zone)
-		case v.Signed && v.Time.Before(renewed):
+		case v.SignaturesRolled(now):
 			drift.Stale = append(drift.Stale, zone.Zone)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 func TestPlanScan(t *testing.T) {
 	roll := time.Date(2026, 11, 19, 0, 0, 0, 0, time.UTC)
+	fresh := roll.AddDate(0, 0, 14)
 	newest := map[string]pdns.Version{}
 	for _, v := range []pdns.Version{
 		{Zone: "same.", Serial: 7},
@@ -18,12 +19,13 @@ func TestPlanScan(t *testing.T) {
 		{Zone: "lower.", Serial: 7},
 		{Zone: "wrapped.", Serial: 4294967295},
 		{Zone: "now-signed.", Serial: 7},
-		{Zone: "unsigned-now.", Serial: 7, Signed: true, Time: roll},
+		{Zone: "unsigned-now.", Serial: 7, Signed: true, Expires: fresh},
 		{Zone: "gone.", Serial: 7},
 		{Zone: "gone-long-ago.", Deleted: true},
 		{Zone: "back.", Deleted: true},
-		{Zone: "old-signatures.", Serial: 7, Signed: true, Time: roll.Add(-time.Second)},
-		{Zone: "new-signatures.", Serial: 7, Signed: true, Time: roll},
+		{Zone: "old-signatures.", Serial: 7, Signed: true, Expires: fresh.AddDate(0, 0, -7)},
+		{Zone: "new-signatures.", Serial: 7, Signed: true, Expires: fresh},
+		{Zone: "presigned.", Serial: 7, Signed: true, Expires: fresh.AddDate(0, 0, -7).Add(time.Hour), Time: roll.AddDate(0, 0, -7)},
 		{Zone: "old-unsigned.", Serial: 7, Time: roll.Add(-time.Hour)},
 	} {
 		newest[v.Zone] = v
@@ -34,7 +36,7 @@ func TestPlanScan(t *testing.T) {
 		{Zone: "now-signed.", Serial: 7, Signed: true}, {Zone: "unsigned-now.", Serial: 7},
 		{Zone: "back.", Serial: 1}, {Zone: "new.", Serial: 1},
 		{Zone: "old-signatures.", Serial: 7, Signed: true}, {Zone: "new-signatures.", Serial: 7, Signed: true},
-		{Zone: "old-unsigned.", Serial: 7},
+		{Zone: "old-unsigned.", Serial: 7}, {Zone: "presigned.", Serial: 7, Signed: true},
 	}, newest, roll)
 	require.Equal(t, pdns.Drift{
 		Unpublished: []string{"back.", "new."},

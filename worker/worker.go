@@ -51,6 +51,8 @@ type Primary struct {
 	Verifier  *activities.Verifier
 	Checks    *activities.Checks
 	Scanner   *activities.Scanner
+	Surveyor  *activities.Surveyor
+	Denial    *activities.Denial
 	Logger    *slog.Logger
 }
 
@@ -92,6 +94,8 @@ func (p Primary) Exports() *Gated {
 			w.RegisterActivity(p.Verifier)
 			w.RegisterActivity(p.Checks)
 			w.RegisterActivity(p.Scanner)
+			w.RegisterActivity(p.Surveyor)
+			w.RegisterActivity(p.Denial)
 			workers = append(workers, w)
 		}
 		return workers
@@ -120,4 +124,7 @@ func RegisterWorkflows(w worker.WorkflowRegistry) {
 	w.RegisterWorkflow(workflows.CheckHealth)
 	w.RegisterWorkflow(workflows.ScanPrimary)
 	w.RegisterWorkflow(workflows.HoldChange)
+	w.RegisterWorkflow(workflows.CheckSignatures)
+	w.RegisterWorkflow(workflows.CheckContent)
+	w.RegisterWorkflow(workflows.EnforceNSEC3)
 }

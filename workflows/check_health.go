@@ -67,7 +67,7 @@ func (h *healthCheck) round(ctx workflow.Context, in CheckInput) error {
 	if err := h.survey(ctx, in.All); err != nil {
 		return err
 	}
-	targets, err := h.roster(ctx)
+	targets, err := roster(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (h *healthCheck) survey(ctx workflow.Context, all bool) error {
 
 // roster lists the secondaries that take part. None is an error, but a roster
 // that was lost fills again.
-func (h *healthCheck) roster(ctx workflow.Context) ([]activities.Target, error) {
+func roster(ctx workflow.Context) ([]activities.Target, error) {
 	for look := 1; ; look++ {
 		var found activities.DiscoverSecondariesResult
 		err := workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,

@@ -24,10 +24,14 @@ type Check struct {
 var (
 	HealthCheck = Check{Type: CheckHealthType, ID: "health-check", Trigger: TriggerHealthCheck, Within: 2 * time.Hour}
 	PrimaryScan = Check{Type: ScanPrimaryType, ID: "primary-scan", Trigger: TriggerScan, Within: 10 * time.Minute}
+
+	SignatureCheck = Check{Type: CheckSignaturesType, ID: "signature-check", Trigger: TriggerSignatureCheck, Within: 6 * time.Hour}
+	ContentCheck   = Check{Type: CheckContentType, ID: "content-check", Trigger: TriggerContentCheck, Within: 12 * time.Hour}
+	NSEC3Policy    = Check{Type: EnforceNSEC3Type, ID: "nsec3-policy", Trigger: TriggerNSEC3Policy, Within: 2 * time.Hour}
 )
 
 // Checks are all of them.
-var Checks = []Check{HealthCheck, PrimaryScan}
+var Checks = []Check{HealthCheck, PrimaryScan, SignatureCheck, ContentCheck, NSEC3Policy}
 
 // CheckOf returns the check of a workflow type; false when it is none.
 func CheckOf(workflowType string) (Check, bool) {
@@ -56,6 +60,9 @@ type CheckInput struct {
 	// signature check.
 	Content    bool `json:"content,omitempty"`
 	Signatures bool `json:"signatures,omitempty"`
+	// Sample is how many percent of the zones CheckContent looks at, other ones
+	// each day; all by default.
+	Sample int `json:"sample,omitempty"`
 }
 
 // with returns what serves both requests.
@@ -64,6 +71,7 @@ func (in CheckInput) with(other CheckInput) CheckInput {
 	in.All = in.All || other.All
 	in.Content = in.Content || other.Content
 	in.Signatures = in.Signatures || other.Signatures
+	in.Sample = max(in.Sample, other.Sample)
 	if other.Reason != "" {
 		in.Reason = other.Reason
 	}
@@ -76,7 +84,8 @@ func (in CheckInput) beyond(covered CheckInput) (CheckInput, bool) {
 	in.All = in.All && (in.Fresh || !covered.All)
 	in.Content = in.Content && (in.Fresh || !covered.Content)
 	in.Signatures = in.Signatures && (in.Fresh || !covered.Signatures)
-	return in, in.Fresh || in.All || in.Content || in.Signatures
+	more := in.Sample > covered.Sample
+	return in, in.Fresh || in.All || in.Content || in.Signatures || more
 }
 
 // CheckRun is how a run of a check stands, the first part of every check's

@@ -17,6 +17,9 @@ const (
 	CheckHealthType        = "CheckHealth"
 	ScanPrimaryType        = "ScanPrimary"
 	HoldChangeType         = "HoldChange"
+	CheckSignaturesType    = "CheckSignatures"
+	CheckContentType       = "CheckContent"
+	EnforceNSEC3Type       = "EnforceNSEC3"
 )
 
 // Signals and queries and updates.
@@ -77,6 +80,10 @@ const (
 	TriggerScan        = "scan"
 	// TriggerApproval: a person approved what the guard held.
 	TriggerApproval = "approval"
+
+	TriggerSignatureCheck = "signature-check"
+	TriggerContentCheck   = "content-check"
+	TriggerNSEC3Policy    = "nsec3-policy"
 )
 
 // How a sync ended; the search attribute Outcome.

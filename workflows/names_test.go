@@ -26,12 +26,13 @@ func TestRegisteredNames(t *testing.T) {
 	for name, workflow := range map[string]any{
 		SyncZoneType: SyncZone, SyncZonesType: SyncZones, ReconcileSecondaryType: ReconcileSecondary,
 		CheckHealthType: CheckHealth, ScanPrimaryType: ScanPrimary, HoldChangeType: HoldChange,
+		CheckSignaturesType: CheckSignatures, CheckContentType: CheckContent, EnforceNSEC3Type: EnforceNSEC3,
 	} {
 		full := runtime.FuncForPC(reflect.ValueOf(workflow).Pointer()).Name()
 		require.Equal(t, name, full[strings.LastIndex(full, ".")+1:])
 		add("workflow", name)
 	}
-	for _, holder := range []any{primary, directory, verifier, secondary, checks, scanner} {
+	for _, holder := range []any{primary, directory, verifier, secondary, checks, scanner, surveyor, denial} {
 		methods := reflect.TypeOf(holder)
 		for i := range methods.NumMethod() {
 			add("activity", methods.Method(i).Name)

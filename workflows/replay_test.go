@@ -22,6 +22,9 @@ func TestReplay(t *testing.T) {
 	replayer.RegisterWorkflow(CheckHealth)
 	replayer.RegisterWorkflow(ScanPrimary)
 	replayer.RegisterWorkflow(HoldChange)
+	replayer.RegisterWorkflow(CheckSignatures)
+	replayer.RegisterWorkflow(CheckContent)
+	replayer.RegisterWorkflow(EnforceNSEC3)
 	for _, history := range histories {
 		t.Run(filepath.Base(history), func(t *testing.T) {
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(nil, history))

@@ -19,6 +19,8 @@ var (
 	verifier  *activities.Verifier
 	secondary *activities.Secondary
 	checks    *activities.Checks
+	surveyor  *activities.Surveyor
+	denial    *activities.Denial
 	scanner   *activities.Scanner
 )
 

@@ -18,6 +18,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/guard"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/query"
 	"github.com/pdns-distribute/pdns-distribute/triggers/events"
 	triggerpresence "github.com/pdns-distribute/pdns-distribute/triggers/presence"
 	"github.com/pdns-distribute/pdns-distribute/triggers/proxy"
@@ -117,7 +118,7 @@ func (p *primary) startProxy(ctx context.Context) error {
 func (p *primary) startTrigger(ctx context.Context) error {
 	keep := upkeep.New(upkeep.Upkeep{
 		JetStream: p.jetStream, Broker: p.broker, Temporal: p.temporal, Namespace: p.conf.Temporal.Namespace,
-		Schedules: schedules(p.conf.Checks), Versions: p.versions, Holds: p.guard, Resume: p.dispatcher.ResumeHold,
+		Schedules: schedules(p.conf), Versions: p.versions, Holds: p.guard, Resume: p.dispatcher.ResumeHold,
 		Logger: p.logger, OnRecreated: p.recheck,
 	})
 	consumer, err := events.New(events.Config{
@@ -184,6 +185,13 @@ func (p *primary) workers() worker.Primary {
 		Scanner: &activities.Scanner{
 			ID: p.conf.Host.ID, PowerDNS: p.powerDNS(), Versions: p.mirror, Lists: p.versions, Syncs: syncs{p.dispatcher, p.temporal},
 			Selection: pdns.Selection(p.conf.Zones),
+		},
+		Surveyor: &activities.Surveyor{
+			Primary: p.exports, Local: &query.Client{Uncached: true}, Public: p.dns, Newest: p.mirror, Lists: p.versions, Contents: p.versions,
+			Rules: pdns.SignatureRules{MinRemaining: p.conf.Signatures.MinRemaining}, Metrics: activities.NewSurveyMetrics(p.registry),
+		},
+		Denial: &activities.Denial{
+			ID: p.conf.Host.ID, Enforce: p.conf.NSEC3.Enforce, PowerDNS: p.powerDNS(), Newest: p.mirror, Metrics: activities.NewDenialMetrics(p.registry),
 		},
 	}
 }

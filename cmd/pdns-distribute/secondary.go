@@ -92,7 +92,7 @@ func newSecondary(c *connections, server *transfer.Server, state *applied.State,
 	return &activities.Secondary{
 		ID: c.conf.Host.ID, DNSAddress: c.conf.PowerDNS.DNSAddress, Master: server.Addr(),
 		PowerDNS: c.powerDNS(), DNS: c.dns, Transfer: server, Versions: c.versions, Applied: state, Catalogues: c.versions, Exporter: exporter{c.dispatcher},
-		Metrics: activities.NewSecondaryMetrics(registry),
+		Signing: c.dns, Metrics: activities.NewSecondaryMetrics(registry),
 	}
 }
 

@@ -174,6 +174,10 @@ func (c *Config) checkChecks(faults *faultList) {
 	checkRange(faults, "checks.signature_interval", c.Checks.SignatureInterval, time.Minute, 48*time.Hour)
 	checkRange(faults, "checks.content_interval", c.Checks.ContentInterval, 10*time.Minute, 30*24*time.Hour)
 	checkRange(faults, "checks.nsec3_interval", c.Checks.NSEC3Interval, time.Minute, 24*time.Hour)
+	if c.Checks.ContentSample < 1 || c.Checks.ContentSample > 100 {
+		faults.add("checks.content_sample", "is %d, expected 1 to 100 percent", c.Checks.ContentSample)
+	}
+	checkRange(faults, "signatures.min_remaining", c.Signatures.MinRemaining, time.Hour, 167*time.Hour)
 }
 
 func checkRange(faults *faultList, key string, value, least, most time.Duration) {

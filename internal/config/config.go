@@ -73,6 +73,10 @@ type Config struct {
 	// Guard holds back what looks like an accident, until a person approves it;
 	// used on primaries.
 	Guard Guard `mapstructure:"guard"`
+	// Signatures says when signatures are replaced; used on primaries.
+	Signatures Signatures `mapstructure:"signatures"`
+	// NSEC3 is the policy of NSEC3 everywhere; used on primaries.
+	NSEC3 NSEC3 `mapstructure:"nsec3"`
 }
 
 // Host is the section [host].
@@ -250,6 +254,10 @@ type Checks struct {
 	// ContentInterval is the time between two checks of content by digest, 10m to
 	// 720h.
 	ContentInterval time.Duration `mapstructure:"content_interval"`
+	// ContentSample is how many percent of the zones such a check looks at, 1 to
+	// 100: each day other ones, so that with 20 each zone has its turn within 5
+	// days. One that is started by hand looks at all of them.
+	ContentSample int `mapstructure:"content_sample"`
 	// NSEC3Interval is the time between two enforcements of the NSEC3 policy,
 	// where it is on, 1m to 24h.
 	NSEC3Interval time.Duration `mapstructure:"nsec3_interval"`
@@ -289,6 +297,24 @@ type Guard struct {
 	MinRecords int `mapstructure:"min_records"`
 }
 
+// Signatures is the section [signatures].
+type Signatures struct {
+	// MinRemaining is how long the signatures that a secondary serves must stay
+	// valid, 1h to 167h. Below that the zone is exported and transferred again
+	// although its serial has not changed. PowerDNS lets those that it makes
+	// itself run down to 168h.
+	MinRemaining time.Duration `mapstructure:"min_remaining"`
+}
+
+// NSEC3 is the section [nsec3].
+type NSEC3 struct {
+	// Enforce sets NSEC3 with the parameters `1 0 0 -` (RFC 9276) on zones that
+	// PowerDNS signs with NSEC. Presigned zones, zones with other NSEC3
+	// parameters, and zones with keys too old for NSEC3 are left alone. The same
+	// on every primary.
+	Enforce bool `mapstructure:"enforce"`
+}
+
 // Default returns the configuration before anything is read.
 func Default() *Config {
 	return &Config{
@@ -305,10 +331,11 @@ func Default() *Config {
 		Sync:      Sync{MinInterval: 50 * time.Millisecond, EventCheckWait: 20 * time.Second},
 		Checks: Checks{
 			HealthInterval: 15 * time.Minute, ScanInterval: time.Minute, SignatureInterval: 12 * time.Hour,
-			ContentInterval: 24 * time.Hour, NSEC3Interval: 15 * time.Minute,
+			ContentInterval: 24 * time.Hour, ContentSample: 20, NSEC3Interval: 15 * time.Minute,
 		},
-		Zones:     Zones{Kinds: []string{"Native", "Master"}},
-		Guard:     Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
+		Zones:      Zones{Kinds: []string{"Native", "Master"}},
+		Guard:      Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
+		Signatures: Signatures{MinRemaining: 96 * time.Hour},
 	}
 }
 
