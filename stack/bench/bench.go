@@ -162,12 +162,14 @@ var nativeSettings = map[string]string{
 	"pdns-secondary-2": "allow-notify-from=127.0.0.0/8\n",
 }
 
-// leaveAlone keeps the product from looking, during a run, for zones that were made past the api-proxy: those of the other
-// ways were.
-const leaveAlone = `
+// leaveAlone keeps the product from distributing the zones of the other ways.
+var leaveAlone = fmt.Sprintf(`
+[zones]
+exclude = [%q, %q]
+
 [checks]
 scan_interval = "1h"
-`
+`, suffixOf(nativeName), suffixOf(floorName))
 
 func (b *bench) start(ctx context.Context) error {
 	if err := os.RemoveAll(b.Dir); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -118,7 +119,7 @@ func TestTargetGone(t *testing.T) {
 	}
 	listener.Close()
 	far.Close()
-	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("after the target closed: %v, want EOF", err)
 	}
 	if _, err := connect(t, link.Address()).Read(make([]byte, 1)); err == nil {
