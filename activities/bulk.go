@@ -77,6 +77,8 @@ func (b *brought) note(zone, outcome string, err error) string {
 	defer b.mu.Unlock()
 	applied, ahead := newerThanPublished(err)
 	switch {
+	case errors.Is(err, errPaused):
+		outcome = AppliedPaused
 	case ahead:
 		b.ahead, b.above = append(b.ahead, zone), max(b.above, applied)
 		outcome = "ahead"

@@ -26,6 +26,8 @@ const (
 	ErrTypeCannotHold = "CannotHold"
 	// ErrTypeRunFailed says that a run of a workflow that was waited for failed.
 	ErrTypeRunFailed = "RunFailed"
+	// ErrTypePaused says that the secondary is paused.
+	ErrTypePaused = "Paused"
 	// ErrTypeBadInput says that the input can never work.
 	ErrTypeBadInput = "BadInput"
 )
@@ -43,10 +45,19 @@ func classify(err error) error {
 	switch {
 	case errors.Is(err, transfer.ErrRefused):
 		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeRefused, err)
+	case errors.Is(err, errPaused):
+		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypePaused, err)
 	case errors.Is(err, errCannotHold):
 		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeCannotHold, err)
 	}
 	return err
+}
+
+// errPaused marks that a secondary is paused.
+var errPaused = errors.New("paused")
+
+func pausedError(secondary string) error {
+	return fmt.Errorf("secondary %s is %w and gets nothing; `pdns-distribute resume %[1]s` ends that", secondary, errPaused)
 }
 
 // errCannotHold marks that PowerDNS refuses to make a zone.

@@ -122,6 +122,11 @@ func (f *Follower) apply(ctx context.Context, next publication) {
 // bringAhead brings a zone to a published version if that is above the applied
 // one.
 func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, error) {
+	leave, err := s.Gate.enter(p.version.Zone, s.ID)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	unlock, err := s.zones.lock(ctx, p.version.Zone)
 	if err != nil {
 		return "", err

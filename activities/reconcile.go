@@ -89,6 +89,9 @@ type fullCompare struct {
 func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) (ReconcileZonesResult, error) {
 	var done, total atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{Done: done.Load(), Total: int(total.Load())} })()
+	if !s.Gate.IsOpen() {
+		return ReconcileZonesResult{}, classify(pausedError(s.ID))
+	}
 	work, err := s.takeUp(ctx, in.Compare)
 	if err != nil {
 		return ReconcileZonesResult{}, classify(fmt.Errorf("reconcile secondary %s: %w", s.ID, err))
@@ -104,6 +107,9 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	}
 	if err != nil {
 		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s after %d of %d zones: %w", s.ID, done.Load(), len(work.todo), err)
+	}
+	if brought.outcomes[AppliedPaused] > 0 {
+		return ReconcileZonesResult{}, classify(fmt.Errorf("after %d of %d zones: %w", done.Load(), len(work.todo), pausedError(s.ID)))
 	}
 	// Those that failed come last.
 	work.todo = slices.Concat(work.todo[begun:], brought.failed)

@@ -54,6 +54,8 @@ type Secondary struct {
 	Transfer *transfer.Server
 	Versions Subscriber
 	Applied  AppliedState
+	// Gate is closed while this secondary is paused.
+	Gate *Gate
 	// Catalogues are what checks compare with.
 	Catalogues CatalogueReader
 	// Exporter is asked where this secondary has applied more than is published.
@@ -79,6 +81,8 @@ const (
 	AppliedDelete = "deleted"
 	// AppliedForeign: a zone of this name exists that is not ours; untouched.
 	AppliedForeign = "foreign"
+	// AppliedPaused: this secondary is paused; only counts of zones say so.
+	AppliedPaused = "paused"
 	// AppliedNone: nothing was ever published for this zone.
 	AppliedNone = "none"
 )
@@ -131,6 +135,11 @@ func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZone
 // is what is newest. With force it brings that in any case: what is served is
 // known to be wrong although nothing here tells.
 func (s *Secondary) bringToNewest(ctx context.Context, zone string, force bool) (ApplyZoneResult, error) {
+	leave, err := s.Gate.enter(zone, s.ID)
+	if err != nil {
+		return ApplyZoneResult{}, err
+	}
+	defer leave()
 	unlock, err := s.zones.lock(ctx, zone)
 	if err != nil {
 		return ApplyZoneResult{}, err

@@ -74,6 +74,8 @@ type Secondary struct {
 	JoinedAt time.Time `json:"joined_at"`
 	// Paused secondaries get nothing until they are resumed.
 	Paused bool `json:"paused,omitempty"`
+	// Idle says that a paused one has ended what it had begun. It says so itself.
+	Idle bool `json:"idle,omitempty"`
 }
 
 // ChangeKind says what a change did to a zone, as far as the sender knows. It

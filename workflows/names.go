@@ -93,7 +93,7 @@ const (
 	// OutcomeHeld: the guard keeps a change from publication, see HoldChange.
 	OutcomeHeld   = "held"
 	OutcomeFailed = "failed"
-	// OutcomeSkipped: zones of this kind are not distributed.
+	// OutcomeSkipped: the zone is not distributed, or the secondary is paused.
 	OutcomeSkipped = "skipped"
 )
 

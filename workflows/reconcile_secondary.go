@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -99,7 +100,10 @@ func (r *secondaryReconcile) round(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("comparing all zones of **%s** (%s)", r.in.Secondary, r.result.Reason))
 	found, err := r.pieces(ctx)
 	r.result.Found, r.result.Progress, r.result.Error, r.result.Outcome = found, nil, "", OutcomeInSync
+	var app *temporal.ApplicationError
 	switch {
+	case errors.As(err, &app) && app.Type() == activities.ErrTypePaused:
+		r.result.Outcome, r.result.Error = OutcomeSkipped, failureText(err)
 	case err != nil:
 		r.result.Outcome, r.result.Error = OutcomeFailed, failureText(err)
 	case found.Blocked+found.Unknown+found.Ahead+found.Failed > 0:

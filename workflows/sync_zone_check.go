@@ -41,7 +41,7 @@ func (s *zoneSync) check(ctx workflow.Context) {
 	var targets []activities.Target
 	for _, target := range s.targets {
 		switch host := s.hosts[target.ID]; {
-		case host == nil || host.status.State == StateForeign:
+		case host == nil || host.status.State == StateForeign || host.status.State == StatePaused:
 		case host.running:
 			s.uncheckedSince = workflow.Now(ctx)
 		default:

@@ -23,6 +23,8 @@ const (
 	StateLagging = "lagging"
 	// StateForeign: it holds a zone of this name that is not ours.
 	StateForeign = "foreign"
+	// StatePaused: it is paused and gets nothing; it is reconciled when it is resumed.
+	StatePaused = "paused"
 	// StateOutdated: it says that it serves the version, but from outside
 	// it does not.
 	StateOutdated = "outdated"
@@ -110,6 +112,8 @@ func (h *hostSync) failed(err error) {
 	var app *temporal.ApplicationError
 	var timeout *temporal.TimeoutError
 	switch {
+	case errors.As(err, &app) && app.Type() == activities.ErrTypePaused:
+		h.status.State = StatePaused
 	case errors.As(err, &app) && app.Type() == activities.ErrTypeNewerApplied:
 		var applied int64
 		if app.Details(&applied) == nil {

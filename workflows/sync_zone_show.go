@@ -33,7 +33,7 @@ func judge(exported string, targets int, secondaries []SecondaryStatus) string {
 		return OutcomeFailed
 	}
 	for _, secondary := range secondaries {
-		if secondary.State != StateInSync {
+		if secondary.State != StateInSync && secondary.State != StatePaused {
 			return OutcomePartial
 		}
 	}

@@ -156,7 +156,9 @@ func (b *zoneBatch) apply(ctx workflow.Context) {
 		default:
 			status.Outcomes = applied.Outcomes
 			b.leave(applied)
-			if len(applied.Alone) > 0 || applied.Outcomes[activities.AppliedForeign] > 0 {
+			if applied.Outcomes[activities.AppliedPaused] > 0 {
+				status.State = StatePaused
+			} else if len(applied.Alone) > 0 || applied.Outcomes[activities.AppliedForeign] > 0 {
 				status.State, status.Error = StateLagging, applied.Reason
 			}
 		}
@@ -210,7 +212,7 @@ func (b *zoneBatch) judge() {
 		return
 	}
 	for _, status := range b.result.Secondaries {
-		if status.State != StateInSync {
+		if status.State != StateInSync && status.State != StatePaused {
 			b.result.Outcome = OutcomePartial
 		}
 	}

@@ -73,6 +73,7 @@ func rootCommand() (root *cobra.Command, begun *bool) {
 	root.AddCommand(
 		primaryCommand(), secondaryCommand(),
 		resyncCommand(), checkCommand(), statusCommand(), approveCommand(), rejectCommand(),
+		pauseCommand(), resumeCommand(), drainCommand(), forgetCommand(),
 		checkConfigCommand(), versionCommand(),
 	)
 	return root, begun

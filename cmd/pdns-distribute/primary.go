@@ -16,6 +16,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
 	"github.com/pdns-distribute/pdns-distribute/internal/guard"
+	"github.com/pdns-distribute/pdns-distribute/internal/roster"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/query"
@@ -176,6 +177,7 @@ func (p *primary) startWorker(ctx context.Context) error {
 
 func (p *primary) workers() worker.Primary {
 	known := presence{consul: p.consul, self: p.conf.Host.ID}
+	p.registry.MustRegister(&roster.Collector{Roster: p.roster, Reachable: known.Reachable})
 	return worker.Primary{
 		Client: p.temporal, Logger: p.logger,
 		Directory: &activities.Directory{Roster: p.roster, Presence: known, Starter: starter{p.dispatcher}},

@@ -160,17 +160,29 @@ func resyncSecondary(ctx context.Context, c *connections, out io.Writer, id stri
 	if _, err := c.roster.Get(ctx, id); err != nil {
 		return fmt.Errorf("%w; `pdns-distribute status` lists the secondaries", err)
 	}
-	in := workflows.ReconcileSecondaryInput{Secondary: id, Trigger: workflows.TriggerManual, Reason: "asked for by hand"}
-	if err := c.dispatcher.ReconcileSecondary(ctx, in); err != nil {
+	result, err := reconcile(ctx, c, workflows.ReconcileSecondaryInput{Secondary: id, Trigger: workflows.TriggerManual, Reason: "asked for by hand"})
+	if err != nil {
 		return err
 	}
+	return reportReconcile(out, result)
+}
+
+// reconcile has a secondary compared in full and waits for the end.
+func reconcile(ctx context.Context, c *connections, in workflows.ReconcileSecondaryInput) (workflows.ReconcileSecondaryResult, error) {
 	var result workflows.ReconcileSecondaryResult
-	if err := c.temporal.GetWorkflow(ctx, workflows.ReconcileSecondaryID(id), "").Get(ctx, &result); err != nil {
-		return fmt.Errorf("reconcile secondary %s: %w", id, err)
+	if err := c.dispatcher.ReconcileSecondary(ctx, in); err != nil {
+		return result, err
 	}
+	if err := c.temporal.GetWorkflow(ctx, workflows.ReconcileSecondaryID(in.Secondary), "").Get(ctx, &result); err != nil {
+		return result, fmt.Errorf("reconcile secondary %s: %w", in.Secondary, err)
+	}
+	return result, nil
+}
+
+func reportReconcile(out io.Writer, result workflows.ReconcileSecondaryResult) error {
 	fmt.Fprintln(out, strings.ReplaceAll(result.Markdown(), "**", ""))
 	if result.Outcome != workflows.OutcomeInSync {
-		return fmt.Errorf("secondary %s is not in sync", id)
+		return fmt.Errorf("secondary %s is not in sync", result.Secondary)
 	}
 	return nil
 }

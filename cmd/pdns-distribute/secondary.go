@@ -45,6 +45,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		return fmt.Errorf("secondary.transfer_address: %w", err)
 	}
 	activity := newSecondary(c, server, state, parts.registry)
+	paused := newPauses(c, activity.Gate, func() { noticed.Notice("it was resumed") }, logger)
 	gated := worker.Secondary(c.temporal, activity, logger)
 	follower := activities.NewFollower(activity)
 	parts.ready("nats", c.natsReady)
@@ -74,12 +75,18 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		})
 		return nil
 	})
+	group.Go(func() error { paused.run(ctx); return nil })
 	group.Go(func() error {
+		select {
+		case <-paused.known:
+		case <-ctx.Done():
+			return nil
+		}
 		gated.Run(ctx, c.probe().Check, func() { noticed.Notice("its worker started or its PowerDNS is back") })
 		return nil
 	})
 	group.Go(func() error {
-		join(ctx, c, rejoin, logger)
+		join(ctx, c, paused.paused.Load, rejoin, logger)
 		return nil
 	})
 	group.Go(func() error {
@@ -91,7 +98,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 func newSecondary(c *connections, server *transfer.Server, state *applied.State, registry prometheus.Registerer) *activities.Secondary {
 	return &activities.Secondary{
 		ID: c.conf.Host.ID, DNSAddress: c.conf.PowerDNS.DNSAddress, Master: server.Addr(),
-		PowerDNS: c.powerDNS(), DNS: c.dns, Transfer: server, Versions: c.versions, Applied: state, Catalogues: c.versions, Exporter: exporter{c.dispatcher},
+		PowerDNS: c.powerDNS(), DNS: c.dns, Transfer: server, Versions: c.versions, Applied: state, Gate: &activities.Gate{}, Catalogues: c.versions, Exporter: exporter{c.dispatcher},
 		Signing: c.dns, Metrics: activities.NewSecondaryMetrics(registry),
 	}
 }
@@ -104,12 +111,13 @@ const joinEvery = 15 * time.Second
 const joinRetry = time.Second
 
 // join keeps this secondary in the roster until ctx ends, and looks at once when
-// asked to.
-func join(ctx context.Context, c *connections, again <-chan struct{}, logger *slog.Logger) {
+// asked to. One whose entry was lost stays paused.
+func join(ctx context.Context, c *connections, paused func() bool, again <-chan struct{}, logger *slog.Logger) {
 	state := outage.Log{Logger: logger, What: "joining the roster of secondaries"}
 	entry := pdns.Secondary{ID: c.conf.Host.ID, DNSAddress: c.conf.Secondary.AdvertiseDNSAddress, JoinedAt: time.Now().UTC()}
 	for {
 		wait := joinEvery
+		entry.Paused = paused()
 		if err := c.roster.Join(ctx, entry); err != nil {
 			state.Failed(err)
 			wait = joinRetry

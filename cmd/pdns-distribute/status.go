@@ -83,7 +83,7 @@ func (s status) zone(ctx context.Context, name string) error {
 	for _, secondary := range s.secondaries {
 		state, serial, note := s.ask(ctx, newest, secondary)
 		known, synced := applied[secondary.ID]
-		if synced && known.State == workflows.StateLagging {
+		if synced && (known.State == workflows.StateLagging || known.State == workflows.StatePaused) {
 			// It may have caught up by a full compare, which the zone's sync does not hear of.
 			if at := s.reconciledAt(ctx, secondary.ID, newest.Time); !at.IsZero() {
 				known.State, known.AppliedAt = workflows.StateInSync, at
@@ -91,6 +91,8 @@ func (s status) zone(ctx context.Context, name string) error {
 		}
 		since := newest.Time
 		switch {
+		case secondary.Paused:
+			note = "paused"
 		case state != pdns.ServedCurrent:
 			wrong++
 		case synced && known.State != workflows.StateInSync:
@@ -100,10 +102,7 @@ func (s status) zone(ctx context.Context, name string) error {
 		case synced && !known.AppliedAt.IsZero():
 			since = known.AppliedAt
 		}
-		if secondary.Paused {
-			note = "paused " + note
-		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", secondary.ID, s.consulSays(secondary.ID), serial, inSync(state), stamp(since), note)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", secondary.ID, s.presence(secondary), serial, inSync(state), stamp(since), note)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -187,10 +186,10 @@ func (s status) all(ctx context.Context) error {
 		if !t.since.IsZero() {
 			since = stamp(t.since)
 		}
-		if !t.since.IsZero() || s.reachable != nil && !s.reachable[secondary.ID] {
+		if !secondary.Paused && (!t.since.IsZero() || s.reachable != nil && !s.reachable[secondary.ID]) {
 			wrong++ // what a dead worker's PowerDNS answers is not looked after
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.consulSays(secondary.ID), len(versions),
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.presence(secondary), len(versions),
 			t.counts[pdns.ServedCurrent], t.counts[pdns.ServedOutdated], t.counts[pdns.ServedMissing],
 			t.counts[pdns.ServedLeftOver], t.counts[pdns.ServedSilent], since, t.example)
 	}
@@ -243,11 +242,16 @@ func (s status) lastCheck(ctx context.Context) {
 	fmt.Fprintf(s.out, "\nlast health check: %s, begun at %s\n%s\n", report.Outcome, stamp(report.StartedAt), plain(report.Markdown()))
 }
 
-func (s status) consulSays(id string) string {
+// presence is whether a secondary takes part.
+func (s status) presence(secondary pdns.Secondary) string {
 	switch {
+	case secondary.Idle:
+		return "drained"
+	case secondary.Paused:
+		return "paused"
 	case s.reachable == nil:
 		return "unknown"
-	case s.reachable[id]:
+	case s.reachable[secondary.ID]:
 		return "yes"
 	}
 	return "no"

@@ -83,14 +83,27 @@ func (r *Roster) Join(ctx context.Context, s pdns.Secondary) error {
 	})
 }
 
-// Set changes what the roster says of a secondary that is on it, JoinedAt
-// excepted; [ErrUnknown] when it is not.
-func (r *Roster) Set(ctx context.Context, s pdns.Secondary) error {
-	return r.change(ctx, s.ID, func(have *pdns.Secondary, known bool) error {
+// Pause has a secondary get nothing any more, or no longer so; [ErrUnknown] when
+// it is not on the roster.
+func (r *Roster) Pause(ctx context.Context, id string, paused bool) error {
+	return r.change(ctx, id, func(have *pdns.Secondary, known bool) error {
 		if !known {
 			return ErrUnknown
 		}
-		have.DNSAddress, have.Paused = s.DNSAddress, s.Paused
+		if have.Paused != paused {
+			have.Paused, have.Idle = paused, false
+		}
+		return nil
+	})
+}
+
+// Idle notes that a secondary has ended what it had begun, if it is paused.
+func (r *Roster) Idle(ctx context.Context, id string) error {
+	return r.change(ctx, id, func(have *pdns.Secondary, known bool) error {
+		have.Idle = known && have.Paused
+		if !known {
+			return ErrUnknown
+		}
 		return nil
 	})
 }

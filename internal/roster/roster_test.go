@@ -1,8 +1,10 @@
 package roster_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +36,7 @@ func TestRoster(t *testing.T) {
 			t.Errorf("listed %v, %v", list, err)
 		}
 	})
+	t.Run("followed", func(t *testing.T) { followed(t, brokertest.Fresh(t, stack)) })
 	t.Run("without NATS", func(t *testing.T) {
 		r := roster.New(brokertest.Fresh(t, stack))
 		stack.Stop(t, "nats")
@@ -59,7 +62,7 @@ func life(t *testing.T, js jetstream.JetStream) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.Set(ctx, pdns.Secondary{ID: "b", DNSAddress: b.DNSAddress, Paused: true}); err != nil {
+	if err := r.Pause(ctx, "b", true); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Join(ctx, pdns.Secondary{ID: "b", DNSAddress: "192.0.2.22:53", JoinedAt: time.Now()}); err != nil {
@@ -68,6 +71,17 @@ func life(t *testing.T, js jetstream.JetStream) {
 	want := pdns.Secondary{ID: "b", DNSAddress: "192.0.2.22:53", JoinedAt: joined, Paused: true}
 	if got, err := r.Get(ctx, "b"); err != nil || got != want {
 		t.Errorf("b is %+v, %v; want %+v", got, err, want)
+	}
+	if err := r.Idle(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Get(ctx, "b"); err != nil || !got.Idle {
+		t.Errorf("paused and idle: %+v, %v", got, err)
+	}
+	for _, paused := range []bool{false, true} { // what was idle once need not be at the next pause
+		if err := r.Pause(ctx, "b", paused); err != nil {
+			t.Fatal(err)
+		}
 	}
 	list, err := r.List(ctx)
 	if err != nil || len(list) != 2 || list[0].ID != "a" || list[0].JoinedAt.IsZero() || list[1] != want {
@@ -81,7 +95,7 @@ func life(t *testing.T, js jetstream.JetStream) {
 	if _, err := r.Get(ctx, "a"); !errors.Is(err, roster.ErrUnknown) {
 		t.Errorf("a removed one: %v", err)
 	}
-	if err := r.Set(ctx, pdns.Secondary{ID: "a"}); !errors.Is(err, roster.ErrUnknown) {
+	if err := r.Pause(ctx, "a", true); !errors.Is(err, roster.ErrUnknown) {
 		t.Errorf("set of a removed one: %v", err)
 	}
 	if err := r.Join(ctx, pdns.Secondary{ID: "a", DNSAddress: "192.0.2.1:53"}); err != nil {
@@ -133,5 +147,42 @@ func unknown(t *testing.T, js jetstream.JetStream) {
 	}
 	if _, err := r.Get(t.Context(), "a"); err == nil || errors.Is(err, roster.ErrUnknown) {
 		t.Errorf("without the bucket: %v", err)
+	}
+}
+
+// followed: whoever follows an entry hears what becomes of it.
+func followed(t *testing.T, js jetstream.JetStream) {
+	r := roster.New(js)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	heard := make(chan pdns.Secondary, 100)
+	go r.Follow(ctx, "a", slog.New(slog.DiscardHandler), func(s pdns.Secondary) { heard <- s })
+	wait := func(what string, want func(pdns.Secondary) bool) {
+		t.Helper()
+		deadline := time.After(10 * time.Second)
+		for {
+			select {
+			case s := <-heard:
+				if want(s) {
+					return
+				}
+			case <-deadline:
+				t.Fatal("not told: " + what)
+			}
+		}
+	}
+	wait("there is none", func(s pdns.Secondary) bool { return s.ID == "" })
+	for _, err := range []error{r.Join(ctx, pdns.Secondary{ID: "a"}), r.Join(ctx, pdns.Secondary{ID: "b"}), r.Pause(ctx, "a", true)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait("it is paused", func(s pdns.Secondary) bool { return s.ID == "a" && s.Paused })
+	if err := r.Remove(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	wait("it is forgotten", func(s pdns.Secondary) bool { return s.ID == "" })
+	if err := js.DeleteKeyValue(ctx, broker.BucketSecondaries); err != nil {
+		t.Fatal(err)
 	}
 }
