@@ -113,7 +113,7 @@ func awaitOne(ctx context.Context, line *client.Line, q question) error {
 			return context.Cause(ctx)
 		case <-pause.C:
 		}
-		answer, err := line.Ask(ctx, q.name, q.rrtype) // an error is one more reason to ask again
+		answer, err := line.Ask(ctx, q.name, q.rrtype, false) // an error is one more reason to ask again
 		if err == nil && q.wanted(answer) {
 			return nil
 		}

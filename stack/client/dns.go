@@ -32,10 +32,13 @@ func (n *Nameserver) Dial(ctx context.Context) (*Line, error) {
 // Close closes the socket.
 func (l *Line) Close() { l.conn.Close() }
 
-// Ask asks once.
-func (l *Line) Ask(ctx context.Context, name string, rrtype uint16) (*dns.Msg, error) {
+// Ask asks once; with dnssec for signatures too.
+func (l *Line) Ask(ctx context.Context, name string, rrtype uint16, dnssec bool) (*dns.Msg, error) {
 	query := new(dns.Msg).SetQuestion(name, rrtype)
 	query.RecursionDesired = false
+	if dnssec {
+		query.SetEdns0(1232, true)
+	}
 	answer, _, err := l.client.ExchangeWithConnContext(ctx, query, l.conn)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for %s %s: %w", l.name, name, dns.TypeToString[rrtype], err)

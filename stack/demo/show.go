@@ -3,21 +3,18 @@
 package demo
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/client"
 )
 
 const (
@@ -31,29 +28,21 @@ const (
 	moreChanges = 20
 )
 
-// show holds what the steps need; the variables are those of the system's env file.
+// show holds what the steps need.
 type show struct {
-	env         map[string]string
-	client      *http.Client
-	secondaries []string
+	proxy       *client.Nameserver
+	secondaries []*client.Nameserver
 	out         io.Writer
 }
 
-// Show creates, signs and changes a zone, and writes to out how long each took to be served by every secondary.
+// Show creates, signs and changes a zone, and writes to out how long each took to be served by every secondary. env holds
+// the variables of the system's env file.
 func Show(ctx context.Context, out io.Writer, env map[string]string) error {
-	pem, err := os.ReadFile(env["API_CA"])
+	proxy, _, secondaries, err := client.Nameservers(env)
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("no certificate in %s", env["API_CA"])
-	}
-	s := &show{
-		env: env, out: out, secondaries: strings.Split(env["DNS_SECONDARIES"], ","),
-		client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}},
-	}
-	defer s.client.CloseIdleConnections()
+	s := &show{proxy, secondaries, out}
 	for _, step := range []func(context.Context) error{s.create, s.sign, s.change} {
 		if err := step(ctx); err != nil {
 			return err
@@ -65,7 +54,9 @@ func Show(ctx context.Context, out io.Writer, env map[string]string) error {
 func (s *show) create(ctx context.Context) error {
 	body := map[string]any{
 		"name": zone, "kind": "Native", "nameservers": []string{"ns1." + zone, "ns2." + zone},
-		"rrsets": []any{address("ns1."+zone, "192.0.2.53"), address("ns2."+zone, "192.0.2.54"), address(host, "192.0.2.1")},
+		"rrsets": []client.RRset{
+			client.Set("ns1."+zone, "A", "192.0.2.53"), client.Set("ns2."+zone, "A", "192.0.2.54"), client.Set(host, "A", "192.0.2.1"),
+		},
 	}
 	took, err := s.step(ctx, http.MethodPost, "", body, servesAddress("192.0.2.1"))
 	if err != nil {
@@ -88,7 +79,7 @@ func (s *show) change(ctx context.Context) error {
 	var all []time.Duration
 	for i := range 1 + moreChanges {
 		content := fmt.Sprintf("192.0.2.%d", 100+i)
-		took, err := s.step(ctx, http.MethodPatch, "/"+zone, map[string]any{"rrsets": []any{address(host, content)}}, servesAddress(content))
+		took, err := s.step(ctx, http.MethodPatch, "/"+zone, client.Replace(client.Set(host, "A", content)), servesAddress(content))
 		if err != nil {
 			return fmt.Errorf("change %s to %s: %w", host, content, err)
 		}
@@ -104,30 +95,22 @@ func (s *show) change(ctx context.Context) error {
 	return nil
 }
 
-// address is an A RRset in the form of PowerDNS's API.
-func address(name, content string) map[string]any {
-	return map[string]any{
-		"name": name, "type": "A", "ttl": 60, "changetype": "REPLACE",
-		"records": []any{map[string]any{"content": content, "disabled": false}},
-	}
-}
-
 // step sends one request and returns how long after it each secondary served what was asked for.
-func (s *show) step(ctx context.Context, method, path string, body any, served func(context.Context, string) error) ([]time.Duration, error) {
+func (s *show) step(ctx context.Context, method, path string, body any, served func(*dns.Msg) error) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stepTimeout, fmt.Errorf("not served after %s", stepTimeout))
 	defer cancel()
 	began := time.Now()
-	if err := s.request(ctx, method, path, body); err != nil {
+	if _, err := s.proxy.Call(ctx, method, "/zones"+path, body); err != nil {
 		return nil, err
 	}
 	took := make([]time.Duration, len(s.secondaries))
 	faults := make(chan error, len(s.secondaries))
 	for i, secondary := range s.secondaries {
 		go func() {
-			err := until(ctx, func() error { return served(ctx, secondary) })
+			err := until(ctx, secondary, served)
 			took[i] = time.Since(began)
 			if err != nil {
-				err = fmt.Errorf("secondary %s: %w", secondary, err)
+				err = fmt.Errorf("%s: %w", secondary.Name, err)
 			}
 			faults <- err
 		}()
@@ -137,29 +120,6 @@ func (s *show) step(ctx context.Context, method, path string, body any, served f
 		all = append(all, <-faults)
 	}
 	return took, errors.Join(all...)
-}
-
-func (s *show) request(ctx context.Context, method, path string, body any) error {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.env["API_URL"]+"/api/v1/servers/localhost/zones"+path, bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("X-API-Key", s.env["API_KEY"])
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s %s answers %s: %s", method, req.URL, resp.Status, answer)
-	}
-	return err
 }
 
 func (s *show) tell(what string, took []time.Duration) {
@@ -172,50 +132,38 @@ func (s *show) tell(what string, took []time.Duration) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func servesAddress(content string) func(context.Context, string) error {
-	return func(ctx context.Context, secondary string) error {
-		answer, err := ask(ctx, secondary)
-		if err != nil {
-			return err
-		}
+func servesAddress(content string) func(*dns.Msg) error {
+	return func(answer *dns.Msg) error {
 		for _, rr := range answer.Answer {
 			if a, ok := rr.(*dns.A); ok && a.A.String() == content {
 				return nil
 			}
 		}
-		return fmt.Errorf("%s does not answer %s", host, content)
+		return fmt.Errorf("%s is not %s", host, content)
 	}
 }
 
-func servesSigned(ctx context.Context, secondary string) error {
-	answer, err := ask(ctx, secondary)
-	if err != nil {
-		return err
-	}
+func servesSigned(answer *dns.Msg) error {
 	if !slices.ContainsFunc(answer.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeRRSIG }) {
 		return fmt.Errorf("no signature of %s", host)
 	}
 	return nil
 }
 
-// ask queries the host's address with DNSSEC, by UDP.
-func ask(ctx context.Context, server string) (*dns.Msg, error) {
-	query := new(dns.Msg).SetQuestion(host, dns.TypeA)
-	query.SetEdns0(1232, true)
-	client := dns.Client{Timeout: time.Second}
-	answer, _, err := client.ExchangeContext(ctx, query, server)
-	if err == nil && (answer.Rcode != dns.RcodeSuccess || !answer.Authoritative) {
-		err = fmt.Errorf("answers %s", dns.RcodeToString[answer.Rcode])
+// until asks a secondary for the host's address until it is served; at ctx's end it returns the reason and the last error.
+func until(ctx context.Context, secondary *client.Nameserver, served func(*dns.Msg) error) error {
+	line, err := secondary.Dial(ctx)
+	if err != nil {
+		return err
 	}
-	return answer, err
-}
-
-// until calls try until it succeeds; at ctx's end it returns the reason and try's last error.
-func until(ctx context.Context, try func() error) error {
+	defer line.Close()
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
 	for {
-		err := try()
+		answer, err := line.Ask(ctx, host, dns.TypeA, true)
+		if err == nil {
+			err = served(answer)
+		}
 		if err == nil {
 			return nil
 		}

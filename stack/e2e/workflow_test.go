@@ -2,11 +2,8 @@ package e2e
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +13,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
+
+	outside "github.com/pdns-distribute/pdns-distribute/stack/client"
 )
 
 // syncStatus is what SyncZone answers to the query "status" and returns: a contract with people and scripts.
@@ -58,34 +56,7 @@ func (s syncStatus) String() string {
 // temporal is the one connection to Temporal, as the operator.
 var temporal = sync.OnceValues(func() (client.Client, error) { return dialTemporal(env) })
 
-func dialTemporal(env map[string]string) (client.Client, error) {
-	cert, err := tls.LoadX509KeyPair(env["TEMPORAL_TLS_CERT"], env["TEMPORAL_TLS_KEY"])
-	if err != nil {
-		return nil, err
-	}
-	ca, err := os.ReadFile(env["TEMPORAL_TLS_CA"])
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	return client.NewLazyClient(client.Options{
-		HostPort: env["TEMPORAL_ADDRESS"], Namespace: env["TEMPORAL_NAMESPACE"], Logger: quiet{},
-		ConnectionOptions: client.ConnectionOptions{TLS: &tls.Config{
-			Certificates: []tls.Certificate{cert}, RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12,
-		}},
-	})
-}
-
-// quiet drops the SDK's own lines: what matters comes back as an error.
-type quiet struct{}
-
-var _ log.Logger = quiet{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
+func dialTemporal(env map[string]string) (client.Client, error) { return outside.Temporal(env) }
 
 // errNoWorkflow says that no workflow of this ID was ever started.
 var errNoWorkflow = errors.New("no such workflow")
