@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -129,7 +130,11 @@ func testDataWiped(t *testing.T, s *site) {
 			f.wait(t, 2*streamZones)
 			watch := s.watchServed(t, "c12.check.example.", 100)
 			s.do(t, "kill", process)
-			s.wipe(t, process)
+			if process == "temporal" {
+				s.wipeTemporal(t)
+			} else {
+				s.wipe(t, process)
+			}
 			f.wait(t, shortOutage)
 			s.do(t, "start", process)
 			back := time.Now()
@@ -144,6 +149,19 @@ func testDataWiped(t *testing.T, s *site) {
 			until(t, soon, func() error { return s.prints(t, 0, "check", `health check in-sync.*`) })
 			t.Logf("all right %s after the return of %s without its data; %s", took.Round(time.Millisecond), process, calls)
 		})
+	}
+}
+
+// wipeTemporal removes Temporal's database, while it does not run.
+func (s *site) wipeTemporal(t testing.TB) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.Dir(), "data", "temporal.db*"))
+	must(t, err)
+	if len(files) == 0 {
+		t.Fatal("Temporal has no database")
+	}
+	for _, file := range files {
+		must(t, os.Remove(file))
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -132,6 +133,10 @@ func testFoundAndRepaired(t *testing.T, s *site) {
 		until(t, soon, func() error { return servesSerial(t.Context(), zone, 1, s.secondaries...) })
 		s.proxy.delete(t, zone)
 		until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
+		until(t, soon, func() error { // no apply of the delete is under way any more
+			status, err := s.status(t.Context(), zone)
+			return errors.Join(err, wants(status.Deleted && status.Outcome == "in-sync", "%s", status))
+		})
 		like(t, n, zone)
 		s.printed(t, 0, "check", n.name+` in-sync: .*found 1 left over, left 0: deleted\.check\.example\. left over`)
 		if _, there := n.zone(t, zone); there {
