@@ -17,9 +17,9 @@ import (
 const (
 	// mirrorRetry is the pause before a watch that broke off begins anew.
 	mirrorRetry = time.Second
-	// mirrorWithin bounds the wait of [Mirror.Newest] for what NATS has already.
-	// A watch that does not get there by then begins anew.
-	mirrorWithin = 20 * time.Second
+	// mirrorStall is how long [Mirror.Newest] waits for the next of what NATS has
+	// already. A watch that stands still so long begins anew.
+	mirrorStall = 5 * time.Second
 )
 
 // Mirror keeps every zone's newest version, without the content, in memory: a
@@ -35,12 +35,12 @@ type Mirror struct {
 	// created is when the bucket was made that is being watched.
 	created time.Time
 	// versions and faults hold what was read, by key; faults what cannot be
-	// decoded. keys are all keys seen, removed ones too.
+	// decoded. keys are all keys, removed ones too: one message each.
 	versions map[string]pdns.Version
 	faults   map[string]error
 	keys     map[string]struct{}
 	// complete says that all that was there at first has been read, seen is the
-	// last revision read.
+	// revision up to which that is everything.
 	complete bool
 	seen     uint64
 	// moved is closed, and made anew, when any of these have changed.
@@ -77,7 +77,7 @@ func (m *Mirror) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.begin(info.Created)
+	m.begin(info)
 	watch, err := kv.WatchAll(ctx)
 	if err != nil {
 		return err
@@ -98,11 +98,13 @@ func (m *Mirror) watch(ctx context.Context) error {
 	}
 }
 
-// begin forgets everything for a bucket made at created.
-func (m *Mirror) begin(created time.Time) {
+// begin forgets everything for a watch of the bucket as it is now.
+func (m *Mirror) begin(bucket *jetstream.StreamInfo) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.created, m.complete, m.seen = created, false, 0
+	// The last entries may have been purged without a marker: their revisions
+	// never come.
+	m.created, m.complete, m.seen = bucket.Created, false, bucket.State.LastSeq
 	m.versions, m.faults, m.keys = make(map[string]pdns.Version), make(map[string]error), make(map[string]struct{})
 }
 
@@ -149,8 +151,6 @@ func (m *Mirror) newest(ctx context.Context) (map[string]pdns.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := time.NewTimer(mirrorWithin)
-	defer limit.Stop()
 	for {
 		moved, ready := m.reached(info)
 		if ready {
@@ -160,30 +160,32 @@ func (m *Mirror) newest(ctx context.Context) (map[string]pdns.Version, error) {
 		case <-moved:
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-limit.C:
-			select {
-			case m.anew <- struct{}{}:
-			default:
-			}
-			return nil, fmt.Errorf("the watch of bucket %s is behind for %s; it begins anew", broker.BucketZones, mirrorWithin)
+		case <-time.After(mirrorStall):
+			m.beginAnew()
+			return nil, fmt.Errorf("the watch of bucket %s stands still for %s; it begins anew", broker.BucketZones, mirrorStall)
 		}
 	}
 }
 
+func (m *Mirror) beginAnew() {
+	select {
+	case m.anew <- struct{}{}:
+	default:
+	}
+}
+
 // reached reports whether the mirror has all that info knows of; else moved tells
-// when to ask again. Where the last entries were purged without a marker, their
-// revision never comes, but then the number of keys is right.
+// when to ask again.
 func (m *Mirror) reached(info *jetstream.StreamInfo) (moved <-chan struct{}, ready bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.created.Equal(info.Created) {
-		select {
-		case m.anew <- struct{}{}: // another bucket of that name
-		default:
-		}
+	another := !m.created.Equal(info.Created)
+	purged := m.complete && m.seen == info.State.LastSeq && uint64(len(m.keys)) != info.State.Msgs
+	if another || purged {
+		m.beginAnew()
 		return m.moved, false
 	}
-	return m.moved, m.complete && (m.seen >= info.State.LastSeq || uint64(len(m.keys)) == info.State.Msgs)
+	return m.moved, m.complete && m.seen >= info.State.LastSeq
 }
 
 func (m *Mirror) copy() (map[string]pdns.Version, error) {
