@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,6 +32,9 @@ type CheckHealthResult struct {
 	Survey activities.SurveyZonesResult `json:"survey,omitzero"`
 	// Secondaries says for each secondary what differed, and what does still.
 	Secondaries []SecondaryHealth `json:"secondaries,omitempty"`
+	// Content and Signatures are the checks that the request asked for besides.
+	Content    *CheckRun `json:"content,omitempty"`
+	Signatures *CheckRun `json:"signatures,omitempty"`
 }
 
 // SecondaryHealth is what a health check found on one secondary.
@@ -58,10 +62,42 @@ func CheckHealth(ctx workflow.Context, in CheckInput) (CheckHealthResult, error)
 // healthCheck is the state of one run.
 type healthCheck struct{ result CheckHealthResult }
 
+// round compares everything, or in a later round does only what the ones before
+// had left out.
 func (h *healthCheck) round(ctx workflow.Context, in CheckInput) error {
-	if h.result.Rounds > 1 && !in.Fresh && !in.All {
-		return nil
+	if h.result.Rounds == 1 || in.Fresh || in.All {
+		if err := h.whole(ctx, in); err != nil {
+			return err
+		}
 	}
+	if in.Content {
+		h.result.Content = h.other(ctx, ContentCheck, in)
+	}
+	if in.Signatures {
+		h.result.Signatures = h.other(ctx, SignatureCheck, in)
+	}
+	return nil
+}
+
+// other has another check run, and takes over how it ended.
+func (h *healthCheck) other(ctx workflow.Context, check Check, in CheckInput) *CheckRun {
+	h.phase(ctx, "waiting for "+check.ID)
+	var joined activities.JoinWorkflowResult
+	ended := &CheckRun{}
+	err := join(ctx, check.Type, CheckInput{Trigger: TriggerHealthCheck, Reason: in.Reason, Fresh: in.Fresh}, check.Within).Get(ctx, &joined)
+	if err == nil {
+		err = json.Unmarshal(joined.Result, ended)
+	}
+	if err != nil {
+		ended.Outcome, ended.Error = OutcomeFailed, failureText(err)
+	}
+	if ended.Outcome != OutcomeInSync {
+		h.result.Outcome = OutcomePartial
+	}
+	return ended
+}
+
+func (h *healthCheck) whole(ctx workflow.Context, in CheckInput) error {
 	h.phase(ctx, "surveying the primary")
 	h.result.Secondaries = nil
 	if err := h.survey(ctx, in.All); err != nil {
@@ -246,6 +282,17 @@ func (r CheckHealthResult) Markdown() string {
 		fmt.Fprintf(&b, ": %d of %d zones right, %d asked for by DNS", s.Left.Right, s.Left.Zones, s.Left.Asked)
 		if s.Found.Wrong() > 0 {
 			fmt.Fprintf(&b, "; found %s, left %d: %s", countsText(s.Found.Kinds()), s.Left.Wrong(), strings.Join(s.Found.Names, ", "))
+		}
+	}
+	for _, other := range []struct {
+		name string
+		run  *CheckRun
+	}{{"content check", r.Content}, {"signature check", r.Signatures}} {
+		if other.run != nil {
+			fmt.Fprintf(&b, "\n\n%s", other.run.markdown(other.name))
+			if len(other.run.Found) > 0 {
+				fmt.Fprintf(&b, ": found %s, repaired %d", countsText(other.run.Found), other.run.Repaired)
+			}
 		}
 	}
 	return b.String()
