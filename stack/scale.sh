@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Measures a whole system with many zones: the first check, which publishes all of them and brings them to two secondaries;
+# a check with everything in sync; a full compare that fills a secondary anew; an idle minute. Run `stack/setup.sh test` first.
+# usage: stack/scale.sh ZONES [DIR]
+set -euo pipefail
+
+zones=${1:?usage: stack/scale.sh ZONES [DIR]}
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+dir=${2:-$(mktemp -d /tmp/scale.XXXXXX)}
+stack=$root/bin/stack
+export STACK_BIN=$stack PDNS_DISTRIBUTE_BIN=$root/bin/pdns-distribute
+trap '"$stack" down --dir "$dir" >/dev/null' EXIT
+
+"$stack" up --dir "$dir" --free-ports >/dev/null 2>&1
+# shellcheck source=/dev/null
+. "$dir/env"
+product="$PDNS_DISTRIBUTE_BIN --config $dir/config/primary.toml"
+
+# cpu prints the CPU seconds that the system's processes have used so far: "name=seconds …".
+cpu() {
+  "$stack" ps --dir "$dir" | awk 'NR > 1 && $3 ~ /^[0-9]+$/ { print $1, $3 }' | while read -r name pid; do
+    awk -v name="$name" -v hz="$(getconf CLK_TCK)" '{ printf "%s=%.2f ", name, ($14 + $15) / hz }' "/proc/$pid/stat"
+  done
+}
+# used prints what they have used since an earlier cpu.
+used() { # BEFORE
+  { tr ' ' '\n' <<<"$1"; echo --; cpu | tr ' ' '\n'; } | awk -F= '/^--/ { after = 1; next } !NF { next } !after { b[$1] = $2; next }
+    { d = $2 - b[$1]; total += d; printf "%s %.1f s, ", $1, d } END { printf "together %.1f s\n", total }'
+}
+measure() { # WHAT COMMAND…
+  local what=$1 before began; shift
+  before=$(cpu) began=$(date +%s.%N)
+  "$@" >"$dir/out" 2>&1 || true
+  printf '%s: %.1f s\n  CPU: %s\n' "$what" "$(echo "$(date +%s.%N) - $began" | bc)" "$(used "$before")"
+  sed 's/^/  /' "$dir/out" | cut -c1-200 | grep -v '^ *run ' | head -n 8
+}
+history() { # WORKFLOW
+  "$root/bin/tools/temporal" workflow describe -w "$1" -o json --address "$TEMPORAL_ADDRESS" --namespace "$TEMPORAL_NAMESPACE" \
+    --tls-ca-path "$TEMPORAL_TLS_CA" --tls-cert-path "$TEMPORAL_TLS_CERT" --tls-key-path "$TEMPORAL_TLS_KEY" --tls-server-name localhost |
+    grep -E '"history(Length|SizeBytes)"' | tr -d '\n'
+  echo
+}
+
+# Each zone has an SOA, two NS and four more records.
+sqlite3 "$dir/data/pdns-primary/pdns.sqlite3" <<EOF2
+PRAGMA busy_timeout=60000; BEGIN;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < $zones)
+  INSERT INTO domains (name, type) SELECT printf('z%06d.scale.example', i), 'NATIVE' FROM n;
+INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) SELECT id, name, 'SOA', 'ns1.example.net hostmaster.example.net 1 10800 3600 604800 60', 300, 0, 0, 1 FROM domains;
+INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) SELECT id, name, 'NS', 'ns1.example.net', 300, 0, 0, 1 FROM domains;
+INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) SELECT id, name, 'NS', 'ns2.example.net', 300, 0, 0, 1 FROM domains;
+INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) SELECT id, 'www.' || name, 'A', '192.0.2.1', 300, 0, 0, 1 FROM domains;
+INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) SELECT id, 'mail.' || name, 'A', '192.0.2.2', 300, 0, 0, 1 FROM domains;
+INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) SELECT id, name, 'MX', 'mail.' || name, 300, 10, 0, 1 FROM domains;
+INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) SELECT id, name, 'TXT', '"v=spf1 mx -all"', 300, 0, 0, 1 FROM domains;
+COMMIT;
+EOF2
+# shellcheck disable=SC2086 # the command and its flags
+{
+  measure "publish $zones zones and bring them to both secondaries" $product check
+  until $product check >/dev/null 2>&1; do sleep 1; done
+  measure "check of $zones zones in sync" $product check
+  measure "check of $zones zones in sync" $product check
+  echo "  history of the check: $(history health-check)"
+  for n in 1 2; do
+    "$stack" stop "pdns-secondary-$n" --dir "$dir" 2>/dev/null
+    rm -rf "$dir/data/pdns-secondary-$n"
+    "$stack" start "pdns-secondary-$n" --dir "$dir" 2>/dev/null
+    measure "fill secondary-$n anew" $product resync --all --secondary "secondary-$n"
+    echo "  history of the compare: $(history "reconcile-secondary/secondary-$n")"
+  done
+  measure "an idle minute" sleep 60
+}
