@@ -166,9 +166,6 @@ var nativeSettings = map[string]string{
 var leaveAlone = fmt.Sprintf(`
 [zones]
 exclude = [%q, %q]
-
-[checks]
-scan_interval = "1h"
 `, suffixOf(nativeName), suffixOf(floorName))
 
 func (b *bench) start(ctx context.Context) error {

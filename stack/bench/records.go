@@ -103,7 +103,7 @@ func addresses(zone string, n int) []client.RRset {
 
 // bigChanges measures changes in turns, after one that is not counted: fewer of a bigger zone.
 func (b *bench) bigChanges(ctx context.Context, label, what string, size, native int) ([]Row, error) {
-	n := max(3, min(b.Changes, 20, 1_000_000/size))
+	n := max(3, min(b.Changes, 20, 500_000/size))
 	native = min(native, max(1, n/4))
 	fromRequest, fromAnswer := samples{}, samples{}
 	for i, ways := range append([][]*way{b.taking(native)}, b.rounds(n, native)...) {

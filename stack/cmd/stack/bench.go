@@ -29,7 +29,7 @@ func benchCommand() *cobra.Command {
 	f.StringVar(&opts.Dir, "dir", ".bench", "folder of the system and of result.json; emptied first")
 	f.StringSliceVar(&opts.Scenarios, "scenarios", nil, "run only these")
 	f.IntVar(&opts.Changes, "changes", 100, "single changes of a zone")
-	f.IntVar(&opts.Native, "native", 20, "how many of them native replication takes part in, which needs a second for each")
+	f.IntVar(&opts.Native, "native", 10, "how many of them native replication takes part in, which needs a second for each")
 	f.IntVar(&opts.Burst, "burst", 200, "changes in a burst")
 	f.IntSliceVar(&opts.Zones, "zones", []int{1000}, "sizes of imports, e.g. 1000,10000")
 	f.IntVar(&opts.NativeZones, "native-zones", 200, "native replication imports at most so many, 40 a second")
