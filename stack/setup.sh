@@ -23,7 +23,8 @@ fail() { printf '\nsetup: %s\n' "$*" >&2; exit 1; }
 wanted_packages() {
   case $purpose in
     demo) echo pdns-server pdns-backend-sqlite3 pdns-backend-lmdb bind9-dnsutils sqlite3 curl ;;
-    test) echo pdns-server pdns-backend-sqlite3 pdns-backend-lmdb bind9-dnsutils sqlite3 curl gcc libc6-dev ;; # gcc: the race detector
+    # gcc: the race detector; PostgreSQL: several primaries.
+    test) echo pdns-server pdns-backend-sqlite3 pdns-backend-lmdb pdns-backend-pgsql postgresql bind9-dnsutils sqlite3 curl gcc libc6-dev ;;
   esac
 }
 
@@ -31,6 +32,7 @@ installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = i
 
 # Debian starts a service when its package is installed. A nameserver on port 53 that nobody asked for must not be the
 # price of a demo, so starting is forbidden meanwhile (policy-rc.d, Debian Policy 9.3.3) and not enabled for the next boot.
+# PostgreSQL's package would also make a database cluster that starts at the next boot; createcluster.conf(5) forbids it.
 install_script() {
   cat <<EOF
 set -e
@@ -38,8 +40,11 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
 if [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
-  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  meanwhile=/usr/sbin/policy-rc.d
 fi
+no_cluster=/etc/postgresql-common/createcluster.d/pdns-distribute.conf
+mkdir -p "\${no_cluster%/*}" && echo 'create_main_cluster = false' >"\$no_cluster"
+trap 'rm -f \$meanwhile \$no_cluster' EXIT
 apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $*
 case " $* " in *" pdns-server "*) if command -v systemctl >/dev/null; then systemctl disable pdns.service || true; fi ;; esac
 EOF

@@ -6,7 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // component is one process of the system.
@@ -22,39 +23,23 @@ type component struct {
 	ready func(context.Context, *System) error
 	// port is the name of the port shown as the process's address.
 	port string
+	// orderly is the signal that asks the process to end; SIGTERM when 0.
+	orderly unix.Signal
 }
 
 const (
-	phaseServers = iota
+	phaseDatabase = iota
+	phaseStandby  // copies the database
+	phaseServers
 	phasePrimary
 	phaseSecondaries
 )
 
-// components are listed in their order of start within the phases.
-var components = []component{
-	{"nats", phaseServers, prepareNATS, commandNATS, readyNATS, "nats.client"},
-	{"consul", phaseServers, prepareConsul, commandConsul, readyConsul, "consul.https"},
-	{"temporal", phaseServers, prepareTemporal, commandTemporal, readyTemporal, "temporal.frontend"},
-	nameserver("pdns-primary"),
-	nameserver("pdns-secondary-1"),
-	nameserver("pdns-secondary-2"),
-	product("primary", phasePrimary),
-	product("secondary-1", phaseSecondaries),
-	product("secondary-2", phaseSecondaries),
-}
-
-func find(name string) (component, error) {
-	for _, c := range components {
-		if c.name == name {
-			return c, nil
-		}
-	}
-	return component{}, unknownName(name)
-}
-
-func unknownName(name string) error {
-	return fmt.Errorf("no process is called %q; there are: %s", name, strings.Join(Names(), " "))
-}
+var (
+	natsServer     = component{name: "nats", phase: phaseServers, prepare: prepareNATS, command: commandNATS, ready: readyNATS, port: "nats.client"}
+	consulServer   = component{name: "consul", phase: phaseServers, prepare: prepareConsul, command: commandConsul, ready: readyConsul, port: "consul.https"}
+	temporalServer = component{name: "temporal", phase: phaseServers, prepare: prepareTemporal, command: commandTemporal, ready: readyTemporal, port: "temporal.frontend"}
+)
 
 // programs are the executables of the system.
 type programs struct {

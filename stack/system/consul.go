@@ -14,9 +14,8 @@ import (
 // cannot register a secondary. Consul knows no finer right than a service's name: one secondary could deregister
 // another.
 var consulPolicies = map[string]string{
-	RolePrimary: readAll + `
-service_prefix "pdns-" { policy = "write" }
-service "pdns-secondary" { policy = "read" }`,
+	RolePrimary:    readAll + primaryRule,
+	RolePrimary2:   readAll + primaryRule,
 	RoleSecondary1: readAll + secondaryRule,
 	RoleSecondary2: readAll + secondaryRule,
 }
@@ -25,6 +24,9 @@ const (
 	readAll = `service_prefix "" { policy = "read" }
 node_prefix "" { policy = "read" }
 agent_prefix "" { policy = "read" }`
+	primaryRule = `
+service_prefix "pdns-" { policy = "write" }
+service "pdns-secondary" { policy = "read" }`
 	secondaryRule = `
 service "pdns-secondary" { policy = "write" }`
 )

@@ -10,7 +10,7 @@ func (s *System) configure() error {
 	if err := s.makePKI(); err != nil {
 		return fmt.Errorf("make the certificates: %w", err)
 	}
-	for _, name := range Names() {
+	for _, name := range s.Names() {
 		if strings.HasPrefix(name, "pdns-") {
 			if _, err := s.secret(apiKeyName(name)); err != nil {
 				return err
@@ -56,7 +56,7 @@ func (s *System) environment() ([]variable, error) {
 	dns := func(name string) string { return loopback(st.Ports[name+".dns"]) }
 	ca, cert, key := s.certPath("ca"), s.certPath(RoleOperator), s.keyPath(RoleOperator)
 	temporal := loopback(st.Ports["temporal.frontend"])
-	return []variable{
+	list := []variable{
 		{"API_URL", "https://" + loopback(st.Ports["primary.proxy"])},
 		{"API_KEY", secrets[apiKeyName("pdns-primary")]},
 		{"API_CA", ca},
@@ -93,7 +93,26 @@ func (s *System) environment() ([]variable, error) {
 		{"STACK_BIN", s.programs.stack},
 		{"STACK_TOOLS", s.programs.tools},
 		{"STACK_DIR", s.dir},
-	}, nil
+	}
+	if s.topology.replicated() {
+		list = append(list,
+			variable{"API_URL_2", "https://" + loopback(st.Ports["primary-2.proxy"])},
+			variable{"PRIMARY_API_URL_2", pdnsURL(st, "pdns-primary-2")},
+			variable{"DNS_PRIMARY_2", dns("pdns-primary-2")})
+		server, err := s.database(databaseName)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, variable{"DATABASE_URL", server.url()})
+	}
+	if s.topology.Standby {
+		server, err := s.database(standbyName)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, variable{"STANDBY_DATABASE_URL", server.url()})
+	}
+	return list, nil
 }
 
 // Env returns the variables of DIR/env.

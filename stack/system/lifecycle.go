@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ func (s *System) Processes() ([]Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	components := s.topology.components()
 	list := make([]Process, 0, len(components))
 	for _, c := range components {
 		p := Process{Name: c.name, State: "stopped", Address: "-", Log: s.LogPath(c.name)}
@@ -64,7 +66,7 @@ func (s *System) LogTail(name string) string { return tail(s.LogPath(name), logL
 
 // Start starts one process that does not run, at its old address with its old data, and waits until it is ready.
 func (s *System) Start(ctx context.Context, name string) error {
-	c, err := find(name)
+	c, err := s.topology.find(name)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func (s *System) startAll(ctx context.Context, chosen []component) ([]string, er
 		return nil, err
 	}
 	var started []string
-	for phase := phaseServers; phase <= phaseSecondaries; phase++ {
+	for phase := phaseDatabase; phase <= phaseSecondaries; phase++ {
 		var group []component
 		for _, c := range missing {
 			if c.phase != phase {
@@ -155,7 +157,7 @@ func (s *System) launch(ctx context.Context, c component) error {
 func (s *System) WaitReady(ctx context.Context, names ...string) error {
 	var group []component
 	for _, name := range names {
-		c, err := find(name)
+		c, err := s.topology.find(name)
 		if err != nil {
 			return err
 		}
@@ -209,42 +211,45 @@ func (s *System) waitOne(ctx context.Context, c component) error {
 	return fmt.Errorf("%s did not become ready: %w\nthe end of %s:\n%s", c.name, err, s.LogPath(c.name), s.LogTail(c.name))
 }
 
-// Stop ends one process with SIGTERM, after stopGrace with SIGKILL, and returns when it has ended.
-func (s *System) Stop(ctx context.Context, name string) error { return s.end(ctx, name, unix.SIGTERM) }
+// Stop asks one process to end, after stopGrace ends it with SIGKILL, and returns when it has ended.
+func (s *System) Stop(ctx context.Context, name string) error {
+	return s.end(ctx, name, func(f family) error {
+		c, err := s.topology.find(name)
+		if err != nil {
+			return err
+		}
+		grace, cancel := context.WithTimeout(ctx, stopGrace)
+		defer cancel()
+		if err := f.end(grace, cmp.Or(c.orderly, unix.SIGTERM)); err == nil {
+			return nil
+		}
+		return f.kill(ctx)
+	})
+}
 
 // Kill ends one process with SIGKILL, as a crash would.
-func (s *System) Kill(ctx context.Context, name string) error { return s.end(ctx, name, unix.SIGKILL) }
+func (s *System) Kill(ctx context.Context, name string) error {
+	return s.end(ctx, name, func(f family) error { return f.kill(ctx) })
+}
 
-func (s *System) end(ctx context.Context, name string, sig unix.Signal) error {
+func (s *System) end(ctx context.Context, name string, end func(family) error) error {
 	rec, err := s.lookUp(name)
 	if err != nil {
 		return err
 	}
 	if rec.alive() {
-		if err := errors.Join(rec.signal(sig), rec.signal(unix.SIGCONT)); err != nil { // a paused one takes no SIGTERM
-			return fmt.Errorf("stop %s: %w", name, err)
+		f, err := rec.family()
+		if err == nil {
+			err = end(f)
 		}
-		grace, cancel := context.WithTimeout(ctx, stopGrace)
-		defer cancel()
-		if rec.waitGone(grace) != nil {
-			if err := s.forceEnd(ctx, rec); err != nil {
-				return fmt.Errorf("stop %s: %w", name, err)
-			}
+		if err != nil {
+			return fmt.Errorf("stop %s: %w", name, err)
 		}
 	}
 	return s.update(func(st *state) error {
 		delete(st.Processes, name)
 		return nil
 	})
-}
-
-func (s *System) forceEnd(ctx context.Context, rec record) error {
-	if err := rec.signal(unix.SIGKILL); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, killGrace)
-	defer cancel()
-	return rec.waitGone(ctx)
 }
 
 // Pause freezes one process (SIGSTOP): it keeps its connections and answers nothing. Resume lets it go on.
@@ -264,12 +269,13 @@ func (s *System) freeze(name string, sig unix.Signal, paused bool) error {
 		}
 		rec.Paused = paused
 		st.Processes[name] = rec
-		return rec.signal(sig)
+		f, err := rec.family()
+		return errors.Join(err, f.signal(sig))
 	})
 }
 
 func (s *System) lookUp(name string) (record, error) {
-	if _, err := find(name); err != nil {
+	if _, err := s.topology.find(name); err != nil {
 		return record{}, err
 	}
 	st, err := s.readState()
@@ -282,7 +288,7 @@ func (s *System) lookUp(name string) (record, error) {
 // Down stops every process, the product's first and the servers last, and gives the claimed ports back. Data, logs and
 // configuration stay.
 func (s *System) Down(ctx context.Context) error {
-	if err := s.stopAll(ctx, Names()); err != nil {
+	if err := s.stopAll(ctx, s.Names()); err != nil {
 		return err
 	}
 	return s.update(func(st *state) error {
@@ -300,9 +306,9 @@ func (s *System) Down(ctx context.Context) error {
 // stopAll stops the named processes, the last phase first, those of one phase at once.
 func (s *System) stopAll(ctx context.Context, names []string) error {
 	var all []error
-	for phase := phaseSecondaries; phase >= phaseServers; phase-- {
+	for phase := phaseSecondaries; phase >= phaseDatabase; phase-- {
 		var group []string
-		for _, c := range components {
+		for _, c := range s.topology.components() {
 			if c.phase == phase && slices.Contains(names, c.name) {
 				group = append(group, c.name)
 			}

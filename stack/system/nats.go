@@ -26,6 +26,7 @@ type natsUser struct {
 func natsUsers() []natsUser {
 	return []natsUser{
 		{name: RolePrimary},
+		{name: RolePrimary2},
 		{name: RoleOperator},
 		// Another program may tell of changes, and read nothing: not the key with which primaries prove their events.
 		{name: RoleProgram, publish: []string{"zone.add", "zone.modified", "zone.delete"}, subscribe: []string{"_INBOX.>"}},

@@ -22,6 +22,7 @@ const certificateLifetime = 365 * 24 * time.Hour
 // each what its role needs (see temporal.go, consul.go, nats.go).
 const (
 	RolePrimary    = "primary"
+	RolePrimary2   = "primary-2"
 	RoleSecondary1 = "secondary-1"
 	RoleSecondary2 = "secondary-2"
 	RoleOperator   = "operator"
@@ -47,6 +48,7 @@ var leaves = []struct {
 	{"temporal", "ca", serverUse, nil},
 	{"proxy", "ca", serverUse, nil},
 	{RolePrimary, "ca", clientUse, nil},
+	{RolePrimary2, "ca", clientUse, nil},
 	{RoleSecondary1, "ca", clientUse, nil},
 	{RoleSecondary2, "ca", clientUse, nil},
 	{RoleOperator, "ca", clientUse, nil},

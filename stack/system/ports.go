@@ -42,6 +42,12 @@ var allPorts = []port{
 	{"temporal.history", 15234, false},
 	{"temporal.matching", 15235, false},
 	{"temporal.worker", 15239, false},
+	{"pdns-primary-2.dns", 15303, true},
+	{"pdns-primary-2.api", 15313, false},
+	{"primary-2.metrics", 15333, false},
+	{"primary-2.proxy", 15444, false},
+	{"postgres.sql", 15432, false},
+	{"postgres-standby.sql", 15433, false},
 }
 
 const (

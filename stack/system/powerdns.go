@@ -33,8 +33,20 @@ func nameserver(name string) component {
 	}
 }
 
-// usesLMDB: secondary-2 stands for the LMDB backend, the other servers use SQLite.
-func usesLMDB(name string) bool { return name == "pdns-secondary-2" }
+// backend returns a server's settings for its storage, and makes that where it is not there yet. secondary-2 stands for
+// the LMDB backend, two primaries share PostgreSQL, the other servers use SQLite.
+func (s *System) backend(ctx context.Context, st *state, name string) ([]string, error) {
+	switch {
+	case s.topology.replicated() && isPrimary(strings.TrimPrefix(name, "pdns-")):
+		return s.postgresBackend(st, name)
+	case name == "pdns-secondary-2":
+		// nosync: after a crash of the machine everything on a secondary is brought again.
+		return []string{"launch=lmdb", "lmdb-filename=" + s.path("data", name, "pdns.lmdb"), "lmdb-shards=1", "lmdb-sync-mode=nosync"}, nil
+	}
+	db := s.path("data", name, "pdns.sqlite3")
+	return []string{"launch=gsqlite3", "gsqlite3-database=" + db, "gsqlite3-dnssec=yes",
+		"gsqlite3-pragma-journal-mode=WAL", "gsqlite3-pragma-synchronous=1"}, makeSQLite(ctx, db)
+}
 
 func (s *System) preparePowerDNS(ctx context.Context, name string) error {
 	st, err := s.readState()
@@ -63,27 +75,21 @@ func (s *System) preparePowerDNS(ctx context.Context, name string) error {
 		fmt.Sprintf("webserver-port=%d", st.Ports[name+".api"]), "webserver-allow-from=127.0.0.1", "webserver-max-bodysize=100",
 		"query-cache-ttl=0", "negquery-cache-ttl=0",
 	}
-	if name == "pdns-primary" {
+	if isPrimary(strings.TrimPrefix(name, "pdns-")) {
 		settings = append(settings, "primary=yes", "zone-cache-refresh-interval=0", "allow-axfr-ips=127.0.0.0/8,::1")
 	} else {
 		settings = append(settings, "secondary=yes", "retrieval-threads=2", "xfr-max-received-mbytes=1000", "allow-notify-from=", "allow-axfr-ips=127.0.0.0/8,::1")
 	}
-	if usesLMDB(name) {
-		// nosync: after a crash of the machine everything on a secondary is brought again.
-		settings = append(settings, "launch=lmdb", "lmdb-filename="+s.path("data", name, "pdns.lmdb"), "lmdb-shards=1", "lmdb-sync-mode=nosync")
-	} else {
-		db := s.path("data", name, "pdns.sqlite3")
-		settings = append(settings, "launch=gsqlite3", "gsqlite3-database="+db, "gsqlite3-dnssec=yes",
-			"gsqlite3-pragma-journal-mode=WAL", "gsqlite3-pragma-synchronous=1")
-		if err := makeSQLite(ctx, db); err != nil {
-			return err
-		}
+	backend, err := s.backend(ctx, st, name)
+	if err != nil {
+		return err
 	}
+	settings = append(settings, backend...)
 	return writeSecretFile(s.path("config", name, "pdns.conf"), []byte(strings.Join(settings, "\n")+"\n"))
 }
 
 func apiKeyName(nameserver string) string {
-	if nameserver == "pdns-primary" {
+	if isPrimary(strings.TrimPrefix(nameserver, "pdns-")) {
 		return "pdns-primary-api-key"
 	}
 	return "pdns-secondary-api-key"

@@ -35,19 +35,29 @@ func spawn(argv []string, dir, logPath string) (record, error) {
 	}
 	// Reap it when it ends while we live; its end is noticed through /proc like that of any other's child.
 	go func() { _ = cmd.Wait() }()
-	rec := record{PID: cmd.Process.Pid, StartedAt: time.Now().UTC()}
-	if rec.StartTicks, _, err = procStat(rec.PID); err != nil {
+	rec, err := recordOf(cmd.Process.Pid)
+	if err != nil {
 		return record{}, fmt.Errorf("%s ended at once: %w", argv[0], err)
 	}
-	rec.BootID, err = bootID()
-	return rec, err
+	rec.StartedAt = time.Now().UTC()
+	return rec, nil
+}
+
+// recordOf describes the process that has this PID now.
+func recordOf(pid int) (record, error) {
+	stat, err := procStat(pid)
+	if err != nil {
+		return record{}, err
+	}
+	boot, err := bootID()
+	return record{PID: pid, StartTicks: stat.ticks, BootID: boot}, err
 }
 
 // cleanEnvironment leaves out what would change how a process is set up: a shell that read another system's env file,
 // or a user's own settings of the product, must not reach into this one.
 func cleanEnvironment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		for _, prefix := range []string{"PDNS_DISTRIBUTE_", "CONSUL_", "NATS_", "TEMPORAL_"} {
+		for _, prefix := range []string{"PDNS_DISTRIBUTE_", "CONSUL_", "NATS_", "TEMPORAL_", "PG"} {
 			if strings.HasPrefix(variable, prefix) {
 				return true
 			}
@@ -56,23 +66,33 @@ func cleanEnvironment() []string {
 	})
 }
 
-// procStat reads when a process started, in clock ticks since boot, and whether it has ended but for its parent's notice
-// of that (proc(5)).
-func procStat(pid int) (ticks uint64, ended bool, err error) {
+// stat is what /proc/PID/stat says of a process (proc(5)).
+type stat struct {
+	parent int
+	// ticks is when it started, in clock ticks since boot.
+	ticks uint64
+	// ended says that it has, but for its parent's notice of that.
+	ended bool
+}
+
+func procStat(pid int) (s stat, err error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, false, err
+		return s, err
 	}
 	// The second field is the name in parentheses and may hold anything; fields are counted from behind it.
 	_, rest, found := bytes.Cut(data[max(bytes.LastIndexByte(data, ')'), 0):], []byte(" "))
 	fields := strings.Fields(string(rest))
 	if !found || len(fields) < 20 {
-		return 0, false, fmt.Errorf("unexpected content of /proc/%d/stat", pid)
+		return s, fmt.Errorf("unexpected content of /proc/%d/stat", pid)
 	}
 	state, threads := fields[0], fields[17]
-	ticks, err = strconv.ParseUint(fields[19], 10, 64)
 	// The first thread of a killed process may be a zombie while others have yet to die: its ports are still taken then.
-	return ticks, state == "X" || state == "Z" && (threads == "0" || threads == "1"), err
+	s.ended = state == "X" || state == "Z" && (threads == "0" || threads == "1")
+	var noParent, noTicks error
+	s.parent, noParent = strconv.Atoi(fields[1])
+	s.ticks, noTicks = strconv.ParseUint(fields[19], 10, 64)
+	return s, errors.Join(noParent, noTicks)
 }
 
 func bootID() (string, error) {
@@ -89,8 +109,8 @@ func (r record) alive() bool {
 	if err != nil || boot != r.BootID {
 		return false
 	}
-	ticks, ended, err := procStat(r.PID)
-	return err == nil && ticks == r.StartTicks && !ended
+	stat, err := procStat(r.PID)
+	return err == nil && stat.ticks == r.StartTicks && !stat.ended
 }
 
 // signal sends sig to the recorded process, and to no other that has its PID now: the pidfd pins the process before
@@ -124,7 +144,7 @@ func (r record) waitGone(ctx context.Context) error {
 		return fmt.Errorf("open process %d: %w", r.PID, err)
 	}
 	defer unix.Close(fd)
-	if ticks, _, err := procStat(r.PID); err != nil || ticks != r.StartTicks {
+	if stat, err := procStat(r.PID); err != nil || stat.ticks != r.StartTicks {
 		return nil // gone, and its PID with it or given to another
 	}
 	return poll(ctx, func() error {

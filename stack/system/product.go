@@ -11,8 +11,8 @@ import (
 // product is one process of pdns-distribute. Its name is its role in the certificates too.
 func product(name string, phase int) component {
 	role, port := "secondary", name+".transfer"
-	if name == RolePrimary {
-		role, port = "primary", "primary.proxy"
+	if isPrimary(name) {
+		role, port = "primary", name+".proxy"
 	}
 	return component{
 		name: name, phase: phase, port: port,
@@ -32,7 +32,10 @@ func product(name string, phase int) component {
 	}
 }
 
-var productNames = []string{RolePrimary, RoleSecondary1, RoleSecondary2}
+var productNames = []string{RolePrimary, RolePrimary2, RoleSecondary1, RoleSecondary2}
+
+// isPrimary tells a primary's process or role from a secondary's.
+func isPrimary(name string) bool { return name == RolePrimary || name == RolePrimary2 }
 
 var productConfig = template.Must(template.New("config").Parse(`# Made by the stack; secrets are in the files named here.
 [host]
@@ -70,7 +73,10 @@ ca_file = "{{.CA}}"
 cert_file = "{{.Cert}}"
 key_file = "{{.Key}}"
 server_name = "localhost"
-{{if .Proxy}}
+{{if .MaxLag}}
+[primary]
+max_lag = "{{.MaxLag}}" # short, so that trying out faults does not take minutes
+{{end}}{{if .Proxy}}
 [proxy]
 listen = "{{.Proxy}}"
 cert_file = "{{.ProxyCert}}"
@@ -88,7 +94,12 @@ func (s *System) writeProductConfig(st *state, name string) error {
 	fields := map[string]string{}
 	if name == RolePrimary {
 		id = "primary-1"
-		fields["Proxy"] = loopback(st.Ports["primary.proxy"])
+	}
+	if isPrimary(name) {
+		if s.topology.replicated() {
+			fields["MaxLag"] = "10s"
+		}
+		fields["Proxy"] = loopback(st.Ports[name+".proxy"])
 		fields["ProxyCert"], fields["ProxyKey"] = s.certPath("proxy"), s.keyPath("proxy")
 	} else {
 		fields["Transfer"] = loopback(st.Ports[name+".transfer"])

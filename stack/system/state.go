@@ -11,6 +11,7 @@ import (
 
 // state is what DIR/state.json holds: what later calls, from any process, must know of earlier ones.
 type state struct {
+	Topology
 	Ports     map[string]int    `json:"ports"`
 	PortBlock string            `json:"port_block,omitempty"` // claim file of the free ports, see claimPorts
 	Processes map[string]record `json:"processes"`
@@ -28,8 +29,17 @@ type record struct {
 
 func (s *System) statePath() string { return s.path("state.json") }
 
-func (s *System) initState(freePorts bool) error {
+func (s *System) initState(topology Topology, freePorts bool) error {
+	if err := topology.check(); err != nil {
+		return err
+	}
 	return s.update(func(st *state) error {
+		if st.Topology == (Topology{}) {
+			st.Topology = Topology{Primaries: max(1, topology.Primaries), Standby: topology.Standby}
+		} else if topology != (Topology{}) && topology != st.Topology {
+			return fmt.Errorf("the system in %s has %s: for %s use another folder (--dir)", s.dir, st.Topology, topology)
+		}
+		s.topology = st.Topology
 		if st.Ports != nil {
 			return nil // an earlier start chose them, and clients know them
 		}

@@ -1,5 +1,6 @@
 // Package system starts and stops a whole pdns-distribute system on loopback: NATS, Consul, Temporal, three PowerDNS
 // servers and the product's own processes, each an operating system process of its own with its data under one folder.
+// A [Topology] may add a second primary, with the zones of both in PostgreSQL.
 //
 // The demo, the tests and the benchmarks use it. Everything that must outlive one call (ports, process IDs) lies in
 // DIR/state.json, so that any later process can stop, kill, pause or start one of them again at the same address.
@@ -12,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -20,6 +20,8 @@ import (
 type Options struct {
 	// Dir holds everything: configuration, data, logs, certificates, state. Made when absent.
 	Dir string
+	// Topology is chosen when Dir is first used; left empty it is what Dir has.
+	Topology
 	// Only names the processes to start; empty means all.
 	Only []string
 	// FreePorts picks unused ports when Dir is first used, instead of the fixed ones of the demo.
@@ -34,27 +36,22 @@ type Options struct {
 // System is one system in one folder. Its methods may be called from several goroutines and processes at once.
 type System struct {
 	dir      string
+	topology Topology
 	programs programs
 	progress func(string, time.Duration)
 }
 
-// Names returns the names of all processes, in the order in which they start.
-func Names() []string {
-	names := make([]string, 0, len(components))
-	for _, c := range components {
-		names = append(names, c.name)
-	}
-	return names
-}
+// Names returns the names of the system's processes, in the order in which they start.
+func (s *System) Names() []string { return s.topology.Names() }
 
 // Up starts the named processes in opts.Dir (those that run already are left alone), waits until each answers, and
 // writes DIR/env and DIR/config. When a start fails, what this call started is stopped again.
 func Up(ctx context.Context, opts Options) (*System, error) {
-	chosen, err := choose(opts.Only)
+	s, err := create(opts)
 	if err != nil {
 		return nil, err
 	}
-	s, err := create(opts)
+	chosen, err := s.topology.choose(opts.Only)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +80,11 @@ func Open(dir string) (*System, error) {
 	if _, err := os.Stat(s.statePath()); err != nil {
 		return nil, fmt.Errorf("no system in %s (%w): start one with `stack up --dir %s` or `make demo`", abs, err, dir)
 	}
+	st, err := s.readState()
+	if err != nil {
+		return nil, err
+	}
+	s.topology = st.Topology
 	s.programs, err = findPrograms()
 	return s, err
 }
@@ -105,25 +107,7 @@ func create(opts Options) (*System, error) {
 	if s.programs, err = findPrograms(); err != nil {
 		return nil, err
 	}
-	return s, s.initState(opts.FreePorts)
-}
-
-func choose(only []string) ([]component, error) {
-	if len(only) == 0 {
-		return components, nil
-	}
-	for _, name := range only {
-		if !slices.Contains(Names(), name) {
-			return nil, unknownName(name)
-		}
-	}
-	var chosen []component
-	for _, c := range components {
-		if slices.Contains(only, c.name) {
-			chosen = append(chosen, c)
-		}
-	}
-	return chosen, nil
+	return s, s.initState(opts.Topology, opts.FreePorts)
 }
 
 // Dir is the folder that holds the system.

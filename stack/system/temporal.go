@@ -56,7 +56,7 @@ func prepareTemporal(_ context.Context, s *System) error {
 		CA: s.certPath("ca"), Frontend: s.keyPair("temporal"), SystemWorker: s.keyPair("temporal-system"),
 		Reader: s.keyPair(RoleReader), InternodeCA: s.certPath("internode-ca"), Internode: s.keyPair("temporal-internode"),
 		Roles: map[string]string{
-			RolePrimary: "primary", RoleSecondary1: "secondary", RoleSecondary2: "secondary",
+			RolePrimary: "primary", RolePrimary2: "primary", RoleSecondary1: "secondary", RoleSecondary2: "secondary",
 			RoleOperator: "operator", RoleReader: "reader", "temporal-system": "operator",
 		},
 	}, "", "  ")

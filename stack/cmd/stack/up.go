@@ -31,6 +31,8 @@ func upCommand() *cobra.Command {
 	}
 	dirFlag(cmd, &opts.Dir)
 	cmd.Flags().StringSliceVar(&opts.Only, "only", nil, fmt.Sprintf("start only these, of %v", system.Names()))
+	cmd.Flags().IntVar(&opts.Primaries, "primaries", 0, "number of primaries, 1 or 2; two share a database of PostgreSQL")
+	cmd.Flags().BoolVar(&opts.Standby, "standby", false, "with two primaries: the second reads from a hot standby of the first one's database")
 	cmd.Flags().IntVar(&opts.Owner, "owner", 0, "take the system down and remove its folder when the process with this PID ends")
 	cmd.Flags().BoolVar(&opts.FreePorts, "free-ports", false, "pick unused ports instead of the fixed ones")
 	return cmd
