@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
-	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
 // The primary's process dies again and again at moments that nobody chose, while a client changes zones as fast as it is
@@ -42,7 +40,7 @@ func testOnlyNameserversLeft(t *testing.T, s *site) {
 		texts[b.zone] = text
 	}
 	var gone []string
-	for _, name := range system.Names() {
+	for _, name := range s.Names() {
 		if name != "pdns-secondary-1" && name != "pdns-secondary-2" {
 			gone = append(gone, name)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
@@ -23,16 +24,19 @@ type site struct {
 	proxy       *nameserver // the primary through the api-proxy
 	direct      *nameserver // the same PowerDNS without it
 	secondaries []*nameserver
-	books       []*book // what streams know of the zones that they change
-	changes     int     // how many of their requests there were
+	proxies     []*nameserver // those that streams change zones through, one at random each time
+	books       []*book       // what streams know of the zones that they change
+	changes     int           // how many of their requests there were
 }
 
 // startSite starts a system that ends with the test. With E2E_KEEP set, its folder stays.
-func startSite(t *testing.T) *site {
+func startSite(t *testing.T) *site { return startTopology(t, system.Topology{}) }
+
+func startTopology(t *testing.T, topology system.Topology) *site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // with E2E_KEEP it outlives the test
 	must(t, err)
-	opts := system.Options{Dir: dir, FreePorts: true, Owner: os.Getpid()}
+	opts := system.Options{Dir: dir, Topology: topology, FreePorts: true, Owner: os.Getpid()}
 	keep := os.Getenv("E2E_KEEP") != ""
 	if keep {
 		opts.Owner = 0
@@ -55,6 +59,7 @@ func startSite(t *testing.T) *site {
 	must(t, err)
 	s.proxy, s.direct, s.secondaries, err = nameservers(s.env)
 	must(t, err)
+	s.proxies = []*nameserver{s.proxy}
 	until(t, soon, func() error { // changes made before both have joined would not reach them by a sync of their own
 		out, _ := s.command(t.Context(), "status")
 		return wants(strings.Count(out, "\nsecondary-") == len(s.secondaries), "not all secondaries have joined:\n%s", out)
@@ -67,11 +72,11 @@ func (s *site) on(t *testing.T) *site {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
-			for _, name := range system.Names() {
+			for _, name := range s.Names() {
 				t.Logf("== the end of %s.log\n%s", name, s.LogTail(name))
 			}
 		}
-		for _, name := range system.Names() {
+		for _, name := range s.Names() {
 			if err := s.Start(context.Background(), name); err != nil {
 				t.Error(err)
 			}
@@ -109,6 +114,15 @@ func (s *site) status(ctx context.Context, zone string) (syncStatus, error) {
 	}
 	defer c.Close()
 	return statusFrom(ctx, c, zone)
+}
+
+// jetStream is a connection to NATS as the operator.
+func (s *site) jetStream(t testing.TB) jetstream.JetStream {
+	t.Helper()
+	js, err := dialBroker(s.env)
+	must(t, err)
+	t.Cleanup(js.Conn().Close)
+	return js
 }
 
 // wipe removes all data of a process that does not run.

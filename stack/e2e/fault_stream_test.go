@@ -111,7 +111,7 @@ func (f *stream) change(ctx context.Context, b *book, number int) {
 		body = patchOf(set("www."+b.zone, "TXT", text), soa(b.zone, uint32(serial)))
 	}
 	began := time.Now()
-	r, err := f.site.proxy.do(ctx, method, path, body)
+	r, err := f.site.proxies[f.random.IntN(len(f.site.proxies))].do(ctx, method, path, body)
 	took := time.Since(began)
 	f.mu.Lock()
 	defer f.mu.Unlock()

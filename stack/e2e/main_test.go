@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -90,9 +91,7 @@ func nameservers(env map[string]string) (primary, direct *nameserver, secondarie
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	changes := new(sync.Mutex) // of one PowerDNS, whichever way
-	primary = &nameserver{name: "primary", dns: env["DNS_PRIMARY"], url: env["API_URL"], key: env["API_KEY"], client: client, changes: changes}
-	direct = &nameserver{name: "pdns-primary", dns: env["DNS_PRIMARY"], url: env["PRIMARY_API_URL"], key: env["API_KEY"], client: client, changes: changes}
+	primary, direct = primaryServers(env, client, system.RolePrimary, "")
 	addresses, urls := strings.Split(env["DNS_SECONDARIES"], ","), strings.Split(env["SECONDARY_API_URLS"], ",")
 	for i := range addresses {
 		secondaries = append(secondaries, &nameserver{
@@ -102,9 +101,18 @@ func nameservers(env map[string]string) (primary, direct *nameserver, secondarie
 	return primary, direct, secondaries, nil
 }
 
+// primaryServers are one primary's PowerDNS, through the api-proxy and without it. suffix is that of its variables in env.
+func primaryServers(env map[string]string, client *http.Client, name, suffix string) (proxy, direct *nameserver) {
+	changes := new(sync.Mutex) // of one PowerDNS, whichever way
+	one := nameserver{name: name, dns: env["DNS_PRIMARY"+suffix], url: env["API_URL"+suffix], key: env["API_KEY"], client: client, changes: changes}
+	other := one
+	other.name, other.url = "pdns-"+name, env["PRIMARY_API_URL"+suffix]
+	return &one, &other
+}
+
 // showLogs prints the end of every process's log, for a failed run.
 func showLogs() {
-	for _, name := range system.Names() {
+	for _, name := range sys.Names() {
 		fmt.Fprintf(os.Stderr, "== the end of %s.log\n%s\n", name, sys.LogTail(name))
 	}
 }
