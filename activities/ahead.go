@@ -45,8 +45,8 @@ func NewAhead(ctx context.Context, p *Primary) *Ahead {
 	return p.ahead
 }
 
-// Changed has the zone exported for a change that PowerDNS has answered. It does
-// not wait. Changes that come in quick succession share an export, as in SyncZone.
+// Changed has the zone exported for a change that PowerDNS has answered with
+// success. It does not wait. Changes that come in quick succession share an export, as in SyncZone.
 // kind is what the API call did.
 func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string) {
 	if a.note(zone, kind, change) {
@@ -79,7 +79,7 @@ func (a *Ahead) run(zone string) {
 func (a *Ahead) export(zone string, proxied pdns.Proxied) (ExportZoneResult, error) {
 	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
 	defer cancel()
-	result, err := a.primary.exportOne(ctx, zone, ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID, Proxied: proxied})
+	result, err := a.primary.exportOne(ctx, zone, ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied})
 	if err != nil {
 		a.primary.Metrics.exported("failed")
 		return result, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,9 @@ type ZonesInput struct {
 	Force bool `json:"force,omitempty"`
 	// Proxied says what API calls through our proxies asked for, of all of them.
 	Proxied pdns.Proxied `json:"proxied,omitempty"`
+	// Primary and Taken are those of ExportZoneInput, for all zones.
+	Primary string `json:"primary,omitempty"`
+	Taken   bool   `json:"taken,omitempty"`
 }
 
 // ZonesResult counts the zones of a batch by outcome. Alone lists those that
@@ -47,10 +51,21 @@ type ZonesInput struct {
 type ZonesResult struct {
 	Outcomes map[string]int `json:"outcomes"`
 	Alone    []string       `json:"alone,omitempty"`
+	// Behind lists those that may be older here than what another primary
+	// published.
+	Behind []ZonesBehind `json:"behind,omitempty"`
+	// Primary is the one that exported.
+	Primary string `json:"primary,omitempty"`
 	// Reason is what was wrong with the first of Alone, or why the first one that
 	// the guard holds is held.
 	Reason string `json:"reason,omitempty"`
 	Timing Timing `json:"timing,omitzero"`
+}
+
+// ZonesBehind are the zones that one other primary must be asked about.
+type ZonesBehind struct {
+	Publisher string   `json:"publisher"`
+	Zones     []string `json:"zones"`
 }
 
 // batchProgress is the heartbeat of a batch.
@@ -64,7 +79,7 @@ type batchProgress struct {
 func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Timing: p.Timing}}
+	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Primary: p.ID, Timing: p.Timing}, behind: make(map[string][]string)}
 	var gone goneZones
 	var group errgroup.Group
 	group.SetLimit(batchExportsAtOnce)
@@ -91,6 +106,9 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %d failed, one of them: %s", len(in.Zones), p.ID, batch.failed, batch.Reason)
 	}
 	slices.Sort(batch.Alone)
+	for _, publisher := range slices.Sorted(maps.Keys(batch.behind)) {
+		batch.Behind = append(batch.Behind, ZonesBehind{publisher, slices.Sorted(slices.Values(batch.behind[publisher]))})
+	}
 	return batch.ZonesResult, nil
 }
 
@@ -113,7 +131,9 @@ func (g *goneZones) take(result ExportZoneResult, err error) bool {
 
 // exportInBatch exports one zone of a batch, unless that was done ahead.
 func (p *Primary) exportInBatch(ctx context.Context, zone string, in ZonesInput) (ExportZoneResult, error) {
-	one := ExportZoneInput{Zone: zone, Changes: in.Changes[zone], Above: in.Above, Proxied: in.Proxied}
+	one := ExportZoneInput{
+		Zone: zone, Primary: in.Primary, Taken: in.Taken, Changes: in.Changes[zone], Above: in.Above, Proxied: in.Proxied,
+	}
 	if result, done := p.exportedAhead(ctx, zone, one); done {
 		return result, nil
 	}
@@ -124,6 +144,7 @@ func (p *Primary) exportInBatch(ctx context.Context, zone string, in ZonesInput)
 type batchResult struct {
 	mu sync.Mutex
 	ZonesResult
+	behind map[string][]string
 	// failed counts the failures that are worth another try of the batch.
 	failed int
 }
@@ -138,7 +159,10 @@ func (b *batchResult) note(zone string, result ExportZoneResult, err error) {
 		}
 		b.Outcomes["failed"]++
 		b.leave(zone, fmt.Sprintf("zone %s: %v", zone, err))
-	case result.Outcome == ExportGone || result.Outcome == ExportBehind || result.Outcome == ExportUnknown:
+	case result.Outcome == ExportBehind:
+		b.Outcomes[result.Outcome]++
+		b.behind[result.Version.Publisher] = append(b.behind[result.Version.Publisher], zone)
+	case result.Outcome == ExportGone || result.Outcome == ExportUnknown:
 		b.Outcomes[result.Outcome]++
 		b.leave(zone, result.Reason)
 	case result.Outcome == ExportHeld:
@@ -233,9 +257,9 @@ func (v *Verifier) VerifyZones(ctx context.Context, in VerifyZonesInput) (ZonesR
 
 // Starter starts syncs.
 type Starter interface {
-	// StartSync returns nil once Temporal has taken the request. proxied is what
-	// API calls through our proxies asked for.
-	StartSync(ctx context.Context, zone string, proxied pdns.Proxied) error
+	// StartSync has a zone synced for what in says of who asks (Primary, Taken,
+	// Proxied), and returns nil once Temporal has taken the request.
+	StartSync(ctx context.Context, zone string, in ZonesInput) error
 }
 
 // StartSyncs has zones synced alone. Doing it twice is harmless: a running sync
@@ -244,7 +268,7 @@ func (d *Directory) StartSyncs(ctx context.Context, in ZonesInput) error {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
 	for _, zone := range in.Zones {
-		if err := d.Starter.StartSync(ctx, zone, in.Proxied); err != nil {
+		if err := d.Starter.StartSync(ctx, zone, in); err != nil {
 			return fmt.Errorf("start the sync of zone %s: %w", zone, err)
 		}
 		done.Add(1)

@@ -159,19 +159,51 @@ func TestAnotherPrimarysNewerContentIsNotTakenBack(t *testing.T) {
 
 	lagging := *h.primary
 	lagging.ID, lagging.Peers = "primary-2", alone{others: []string{"primary-1"}}
-	for _, serial := range []uint32{19, 20} {
-		set(t, zone, serial, "what a lagging replica still holds")
-		behind, err := export(&lagging, activities.ExportZoneInput{Zone: zone})
+	for _, old := range []struct {
+		serial uint32
+		taken  bool
+	}{{19, true}, {20, true}, {21, false}} { // a higher serial may stem from before a backup was restored
+		set(t, zone, old.serial, "what a lagging replica still holds")
+		behind, err := export(&lagging, activities.ExportZoneInput{Zone: zone, Primary: "primary-2", Taken: old.taken})
 		require.NoError(t, err)
 		require.Equal(t, activities.ExportBehind, behind.Outcome)
+		require.Equal(t, "primary-2", behind.Primary)
+		require.Equal(t, "primary-1", behind.Version.Publisher, "the one to ask")
 		require.EqualValues(t, 20, behind.Version.Serial)
-		require.Positive(t, behind.RecheckAfter)
-		require.LessOrEqual(t, behind.RecheckAfter, time.Minute)
 	}
-	lagging.Timing.MaxLag = time.Nanosecond
-	persists, err := export(&lagging, activities.ExportZoneInput{Zone: zone})
+	taken, err := export(&lagging, activities.ExportZoneInput{Zone: zone, Primary: "primary-2", Taken: true})
 	require.NoError(t, err)
-	require.Equal(t, activities.ExportPublished, persists.Outcome, "what persists for max_lag must get through")
+	require.Equal(t, activities.ExportPublished, taken.Outcome, "it has just taken a change, and the serial is higher")
+
+	set(t, zone, 5, "a restored backup, while primary-2 is away")
+	overruled, err := export(h.primary, activities.ExportZoneInput{Zone: zone, Overrule: "primary-2"})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, overruled.Outcome)
+}
+
+// A primary that is stopped in an orderly way is not registered any more. It may hold the newer zone all the same.
+func TestAZoneIsNotGoneWithoutItsPublisher(t *testing.T) {
+	h := newHosts(t)
+	const zone = "publisher.example."
+	makeZone(t, zone)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	call(t, http.MethodDelete, "/zones/"+zone, nil)
+	other := *h.primary
+	other.ID = "primary-2"
+	gone, err := export(&other, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportGone, gone.Outcome)
+	require.Equal(t, []string{"primary-1"}, gone.Peers)
+
+	deleted, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone,
+		activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision, Primary: "primary-2"})
+	require.NoError(t, err)
+	require.Equal(t, "primary-2", deleted.Version.Publisher)
+	makeZone(t, zone)
+	again, err := export(&other, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, again.Outcome, "the primary that deleted it may make it again at once")
 }
 
 func TestApplyNeverGoesBackToAnOlderBucket(t *testing.T) {

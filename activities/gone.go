@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ type PublishTombstoneInput struct {
 	Above int64 `json:"above,omitempty"`
 	// Proxied says what API calls through our proxies asked for.
 	Proxied pdns.Proxied `json:"proxied,omitempty"`
+	// Primary found it gone first: the version is its word, so that it may
+	// make the zone again at once.
+	Primary string `json:"primary,omitempty"`
 }
 
 // PublishTombstone publishes that a zone is gone, unless the guard holds that, or
@@ -61,7 +65,9 @@ func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput
 	if last.Deleted || revision != in.Revision {
 		return p.newest(ExportUnchanged, last, revision), nil
 	}
-	result, err := p.deleteOne(ctx, p.newest(ExportGone, last, revision), ExportZoneInput{Zone: in.Zone, Above: in.Above, Proxied: in.Proxied})
+	found := p.newest(ExportGone, last, revision)
+	found.Primary = cmp.Or(in.Primary, p.ID)
+	result, err := p.deleteOne(ctx, found, ExportZoneInput{Zone: in.Zone, Above: in.Above, Proxied: in.Proxied})
 	return result, classify(err)
 }
 
@@ -93,7 +99,7 @@ func (p *Primary) deleteGone(ctx context.Context, gone []ExportZoneResult, above
 			case holds:
 				note(zone, p.held(g.Version, g.Revision, &change), nil)
 			default:
-				tombstone := pdns.Version{Zone: zone, Deleted: true, Publisher: p.ID}
+				tombstone := pdns.Version{Zone: zone, Deleted: true, Publisher: g.Primary}
 				result, err := p.publish(ctx, tombstone, nil, max(g.Version.Version, above), g.Version, g.Revision)
 				note(zone, result, err)
 			}

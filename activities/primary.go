@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,8 @@ type Timing struct {
 	// EventCheckWait is the time from the first unchecked change to the
 	// check from outside.
 	EventCheckWait time.Duration `json:"event_check_wait"`
-	// MaxLag is how long a primary's database may lag behind another's.
+	// MaxLag is how long a primary's database may lag behind another's, and
+	// how long an absent primary is waited for.
 	MaxLag time.Duration `json:"max_lag"`
 }
 
@@ -84,8 +86,8 @@ const (
 	ExportUnchanged = "unchanged"
 	// ExportElsewhere: this worker should not do it; another queue must.
 	ExportElsewhere = "elsewhere"
-	// ExportBehind: another primary published newer content less than
-	// MaxLag ago; this one's database may lag. Ask again after RecheckAfter.
+	// ExportBehind: another primary published something else, which may be
+	// newer: this one's database may lag. That primary must be asked.
 	ExportBehind = "behind"
 	// ExportGone: the zone is gone here, but other primaries must be asked
 	// before a tombstone is published.
@@ -104,6 +106,11 @@ type ExportZoneInput struct {
 	Zone string `json:"zone"`
 	// Primary is the primary that shall export; empty for any.
 	Primary string `json:"primary,omitempty"`
+	// Taken says that Primary has just taken a change of the zone.
+	Taken bool `json:"taken,omitempty"`
+	// Overrule is a primary that has been absent for MaxLag: what it
+	// published may be replaced by what this one holds.
+	Overrule string `json:"overrule,omitempty"`
 	// Local says that the export runs as a local activity, where it must
 	// be short and where Primary may be another host.
 	Local bool `json:"local,omitempty"`
@@ -126,6 +133,8 @@ type ExportZoneInput struct {
 // ExportZoneResult is the newest version of a zone, changed or not.
 type ExportZoneResult struct {
 	Outcome string `json:"outcome"`
+	// Primary is the one that looked.
+	Primary string `json:"primary,omitempty"`
 	// Version is the newest version; zero where Outcome says there is none.
 	Version pdns.Version `json:"version,omitzero"`
 	// Revision is the entry's revision that was read before the zone was
@@ -133,8 +142,6 @@ type ExportZoneResult struct {
 	Revision uint64 `json:"revision,omitempty"`
 	// Peers are the other primaries to ask where Outcome is ExportGone.
 	Peers []string `json:"peers,omitempty"`
-	// RecheckAfter is when to ask again where Outcome is ExportBehind.
-	RecheckAfter time.Duration `json:"recheck_after,omitempty"`
 	// Reason says in words what an operator should know.
 	Reason string `json:"reason,omitempty"`
 	Timing Timing `json:"timing"`
@@ -229,12 +236,15 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 	if revision != 0 && last.SameContent(next) && last.Version > in.Above {
 		return p.newest(ExportUnchanged, last, revision), p.Guard.settled(ctx, zone)
 	}
-	if wait, err := p.mayLag(ctx, last, next); err != nil || wait > 0 {
+	if revision != 0 && last.Publisher != in.Overrule && !last.Yields(next, in.Taken && in.Primary == p.ID) {
 		result := p.newest(ExportBehind, last, revision)
-		result.RecheckAfter = wait
-		result.Reason = fmt.Sprintf("primary %s holds serial %d of zone %s, primary %s published serial %d: waiting %s for the database to catch up",
-			p.ID, next.Serial, zone, last.Publisher, last.Serial, wait.Round(time.Second))
-		return result, err
+		published := fmt.Sprintf("serial %d", last.Serial)
+		if last.Deleted {
+			published = "that it is gone"
+		}
+		result.Reason = fmt.Sprintf("primary %s holds zone %s with serial %d and other content than primary %s, which published %s",
+			p.ID, zone, next.Serial, last.Publisher, published)
+		return result, nil
 	}
 	if held, err := p.Guard.holdsShrink(ctx, last, next, in.Proxied); err != nil || held != nil {
 		return p.held(last, revision, held), err
@@ -284,7 +294,7 @@ func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version
 	case last.Deleted && last.Version > in.Above:
 		return p.newest(ExportUnchanged, last, revision), p.Guard.settled(ctx, zone)
 	}
-	peers, err := p.Peers.OtherPrimaries(ctx)
+	peers, err := p.mayHold(ctx, last)
 	if err != nil {
 		return ExportZoneResult{}, fmt.Errorf("zone is gone here; whether other primaries still hold it is unknown: %w", err)
 	}
@@ -318,28 +328,16 @@ func (p *Primary) publish(ctx context.Context, next pdns.Version, content io.Rea
 	return p.newest(ExportPublished, next, written), p.Guard.settled(ctx, next.Zone)
 }
 
-// mayLag says how long to wait before content that another primary's
-// newer content contradicts may be published: its serial is not newer, so this
-// primary's database may just lag behind. A single primary never waits.
-func (p *Primary) mayLag(ctx context.Context, last, next pdns.Version) (time.Duration, error) {
-	if last.Version == 0 || last.Publisher == p.ID {
-		return 0, nil
-	}
-	if !last.Deleted && (last.SameContent(next) || pdns.SerialNewer(next.Serial, last.Serial)) {
-		return 0, nil
-	}
-	wait := p.Timing.MaxLag - time.Since(last.Time)
-	if wait <= 0 {
-		return 0, nil
-	}
+// mayHold lists the other primaries that may hold a zone that is gone here: all
+// that are registered, and the one that published it, which is not while it is
+// stopped for a while.
+func (p *Primary) mayHold(ctx context.Context, last pdns.Version) ([]string, error) {
 	peers, err := p.Peers.OtherPrimaries(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("whether there are other primaries is unknown: %w", err)
+	if last.Publisher != "" && last.Publisher != p.ID && !slices.Contains(peers, last.Publisher) {
+		peers = append(peers, last.Publisher)
 	}
-	if len(peers) == 0 {
-		return 0, nil
-	}
-	return wait, nil
+	slices.Sort(peers)
+	return peers, err
 }
 
 // explain adds the remedy that only the zone's settings tell.
@@ -352,11 +350,11 @@ func (p *Primary) explain(zone api.Zone, err error) error {
 }
 
 func (p *Primary) result(outcome string) ExportZoneResult {
-	return ExportZoneResult{Outcome: outcome, Timing: p.Timing}
+	return ExportZoneResult{Outcome: outcome, Primary: p.ID, Timing: p.Timing}
 }
 
 func (p *Primary) newest(outcome string, v pdns.Version, revision uint64) ExportZoneResult {
-	return ExportZoneResult{Outcome: outcome, Version: v, Revision: revision, Timing: p.Timing}
+	return ExportZoneResult{Outcome: outcome, Primary: p.ID, Version: v, Revision: revision, Timing: p.Timing}
 }
 
 // leavesOut says why a zone is not distributed, with an empty string that it is.

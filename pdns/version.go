@@ -54,6 +54,17 @@ func (v Version) SameContent(b Version) bool {
 	return v.Deleted == b.Deleted && v.Serial == b.Serial && v.Digest == b.Digest
 }
 
+// Yields reports whether next, just read on the primary that it names as its
+// publisher, may be published over v at once. What another primary published
+// yields only to what is certainly newer: next's database may lag behind, also
+// at an equal serial (keys, metadata), and also with a higher one, left from
+// before a backup was restored or the zone made again. taken says that next's
+// primary has just taken a change of the zone.
+func (v Version) Yields(next Version, taken bool) bool {
+	return v.Publisher == next.Publisher || v.SameContent(next) ||
+		taken && !v.Deleted && SerialNewer(next.Serial, v.Serial)
+}
+
 // NextVersion returns the number of the version that follows last: the
 // larger of last+1 and now in microseconds, so that a lost or restored bucket
 // continues above what was served before.
@@ -98,6 +109,9 @@ type Event struct {
 	ChangeID  string    `json:"change_id,omitempty"`
 	// Primary is the ID of the primary whose PowerDNS took the change.
 	Primary string `json:"primary,omitempty"`
+	// Taken says that Primary answered the change with success. Otherwise it
+	// is unknown whether anything was changed there.
+	Taken bool `json:"taken,omitempty"`
 	// RRsets names the changed RRsets where known. A hint, never trusted.
 	RRsets []RRsetName `json:"rrsets,omitempty"`
 	// Proof says that one of our api-proxies published it, see [Event.Prove].

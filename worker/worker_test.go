@@ -52,8 +52,9 @@ func firstOf(list string) string                                   { return stri
 
 type starter struct{ dispatcher *dispatch.Dispatcher }
 
-func (s starter) StartSync(ctx context.Context, zone string, proxied pdns.Proxied) error {
-	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Proxied: proxied}, workflows.ZoneChange{Proxied: proxied})
+func (s starter) StartSync(ctx context.Context, zone string, in activities.ZonesInput) error {
+	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Primary: in.Primary, Proxied: in.Proxied},
+		workflows.ZoneChange{Primary: in.Primary, Taken: in.Taken, Proxied: in.Proxied})
 }
 
 func (s starter) AnnounceHold(ctx context.Context, hold string) error {

@@ -15,6 +15,8 @@ type ZoneChange struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	// Primary is the primary that took the change; it exports first.
 	Primary string `json:"primary,omitempty"`
+	// Taken says that Primary answered the change with success.
+	Taken bool `json:"taken,omitempty"`
 	// Trigger is what asks, one of the Trigger constants.
 	Trigger string `json:"trigger,omitempty"`
 	// LeftOver is [SyncZoneInput.LeftOver].
@@ -59,6 +61,8 @@ type SyncZonesInput struct {
 	Trigger string `json:"trigger,omitempty"`
 	// Primary is the primary that exports first; by default any.
 	Primary string `json:"primary,omitempty"`
+	// Taken says that Primary has just taken changes of all of them.
+	Taken bool `json:"taken,omitempty"`
 	// Above asks for versions above this number even of what has not changed:
 	// a secondary has applied it.
 	Above int64 `json:"above,omitempty"`

@@ -48,6 +48,7 @@ type SyncZoneCarried struct {
 	Secondaries    []SecondaryStatus   `json:"secondaries,omitempty"`
 	Timing         activities.Timing   `json:"timing"`
 	UncheckedSince time.Time           `json:"unchecked_since,omitzero"`
+	Primaries      primaries           `json:"primaries,omitzero"`
 	Requested      bool                `json:"requested,omitempty"`
 	Proxied        pdns.Proxied        `json:"proxied,omitempty"`
 	Changes        int                 `json:"changes"`
@@ -73,15 +74,17 @@ type zoneSync struct {
 	in      SyncZoneInput
 	changes workflow.ReceiveChannel
 
-	// requested says that an export is owed; primary is who should do it.
+	// requested says that an export is owed; primaries, who should do it.
 	requested bool
-	primary   string
+	primaries primaries
 	// named are the IDs of the changes that ask for it; anyAsks that something
 	// else asks too, so that they do not say all.
 	named   []string
 	anyAsks bool
 	// proxied is what API calls have asked for that no export has answered yet.
 	proxied pdns.Proxied
+	// asked is what they asked of the export under way.
+	asked pdns.Proxied
 	// above is the version that the next export must exceed.
 	above int64
 	// exportsBegun and exportsEnded number the exports of this run.
@@ -101,7 +104,6 @@ type zoneSync struct {
 	checkDue       bool
 	checking       bool
 
-	goneSince time.Time
 	signals   int
 	counts    SyncZoneCarried
 	outcome   string
@@ -121,7 +123,7 @@ func newZoneSync(ctx workflow.Context, in SyncZoneInput) (*zoneSync, error) {
 	}
 	s := &zoneSync{
 		in: in, changes: workflow.GetSignalChannel(ctx, SignalZoneChanged),
-		hosts: make(map[string]*hostSync), primary: in.Primary, proxied: in.Proxied, requested: true, phase: "starting",
+		hosts: make(map[string]*hostSync), proxied: in.Proxied, requested: true, phase: "starting",
 	}
 	// Who starts a sync by hand means a change that no event tells of.
 	s.anyAsks = in.Trigger != TriggerEvent
@@ -129,6 +131,7 @@ func newZoneSync(ctx workflow.Context, in SyncZoneInput) (*zoneSync, error) {
 		s.resume(*in.Carried)
 	} else {
 		s.uncheckedSince = workflow.Now(ctx)
+		s.primaries.changed(ctx, in.Primary, false)
 	}
 	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (SyncZoneResult, error) { return s.result(), nil }); err != nil {
 		return nil, err
@@ -143,7 +146,7 @@ func newZoneSync(ctx workflow.Context, in SyncZoneInput) (*zoneSync, error) {
 func (s *zoneSync) resume(c SyncZoneCarried) {
 	s.counts, s.requested, s.anyAsks = c, c.Requested, c.Requested
 	s.newest, s.targets, s.timing = c.Newest, c.Targets, c.Timing
-	s.uncheckedSince, s.lastError, s.proxied = c.UncheckedSince, c.Error, c.Proxied
+	s.uncheckedSince, s.primaries, s.lastError, s.proxied = c.UncheckedSince, c.Primaries, c.Error, c.Proxied
 	for _, status := range c.Secondaries {
 		s.hosts[status.ID] = &hostSync{sync: s, status: status, owed: status.State == StatePending}
 	}
@@ -213,9 +216,7 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 	s.retryAt = time.Time{}
 	s.counts.Changes++
 	s.proxied = s.proxied.And(change.Proxied)
-	if change.Primary != "" {
-		s.primary = change.Primary
-	}
+	s.primaries.changed(ctx, change.Primary, change.Taken)
 	s.in.LeftOver = s.in.LeftOver || change.LeftOver
 	if s.uncheckedSince.IsZero() {
 		s.uncheckedSince = workflow.Now(ctx)
@@ -289,8 +290,8 @@ func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	carried := s.counts
 	carried.Newest, carried.Targets, carried.Timing = s.newest, s.targets, s.timing
 	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested, s.lastError
-	carried.Secondaries, carried.Proxied = s.statuses(), s.proxied
-	in.Primary, in.Carried = s.primary, &carried
+	carried.Secondaries, carried.Primaries, carried.Proxied = s.statuses(), s.primaries, s.proxied
+	in.Primary, in.Carried = s.primaries.Taker, &carried
 	return workflow.NewContinueAsNewError(ctx, SyncZone, in)
 }
 

@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -36,39 +35,52 @@ func (s *zoneSync) export(ctx workflow.Context) {
 	s.counts.Exports++
 	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries,
 		activities.DiscoverSecondariesInput{})
-	proxied := s.proxied
+	s.asked = s.proxied
 	s.proxied = pdns.NotProxied // what is asked for meanwhile is for the next export
-	result, err := s.exportZone(ctx, proxied)
+	result, err := s.exportZone(ctx)
 	s.discovered(ctx, found)
-	s.exported(ctx, result, err, proxied)
+	s.exported(ctx, result, err)
 	s.exportsEnded++
 	s.nextExport = workflow.Now(ctx).Add(s.timing.MinInterval)
 }
 
 // exportZone exports where it is quickest: beside this workflow if that is the
 // primary that took the change, else on that primary, else on any.
-func (s *zoneSync) exportZone(ctx workflow.Context, proxied pdns.Proxied) (activities.ExportZoneResult, error) {
-	in := activities.ExportZoneInput{
-		Zone: s.in.Zone, Primary: s.primary, Above: s.above, LeftOver: s.in.LeftOver, Proxied: proxied,
-		Local: true, Pause: s.pause(ctx), Changes: s.asking(),
-	}
+func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult, error) {
+	taker := s.primaries.Taker
+	asked := s.exportInput(taker)
+	asked.Changes = s.asking()
+	in := asked
+	in.Local, in.Pause = true, s.pause(ctx)
 	var result activities.ExportZoneResult
 	err := workflow.ExecuteLocalActivity(onLocalWorker(ctx), primary.ExportZone, in).Get(ctx, &result)
 	if err == nil && result.Outcome != activities.ExportElsewhere || permanent(err) {
 		return result, err
 	}
-	summary := "export " + s.in.Zone
-	in.Local, in.Pause = false, 0
-	if s.primary != "" {
-		err = workflow.ExecuteActivity(onPrimaryHost(ctx, s.primary, summary), primary.ExportZone, in).Get(ctx, &result)
+	if taker != "" {
+		result, err = s.exportOn(ctx, asked)
 		if err == nil || permanent(err) {
 			return result, err
 		}
 		workflow.GetLogger(ctx).Warn("the primary that took the change cannot export it; any other shall",
-			"zone", s.in.Zone, "primary", s.primary, "error", err)
+			"zone", s.in.Zone, "primary", taker, "error", err)
 	}
-	in.Primary = ""
-	err = workflow.ExecuteActivity(onAnyPrimary(ctx, summary), primary.ExportZone, in).Get(ctx, &result)
+	err = workflow.ExecuteActivity(onAnyPrimary(ctx, "export "+s.in.Zone), primary.ExportZone, s.exportInput("")).Get(ctx, &result)
+	return result, err
+}
+
+func (s *zoneSync) exportInput(id string) activities.ExportZoneInput {
+	return activities.ExportZoneInput{
+		Zone: s.in.Zone, Above: s.above, LeftOver: s.in.LeftOver, Proxied: s.asked,
+		Primary: id, Taken: s.primaries.Taken && id == s.primaries.Taker,
+	}
+}
+
+// exportOn exports on the primary that in names; an error means that it is
+// absent, or cannot.
+func (s *zoneSync) exportOn(ctx workflow.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+	var result activities.ExportZoneResult
+	err := workflow.ExecuteActivity(onPrimaryHost(ctx, in.Primary, "export "+s.in.Zone), primary.ExportZone, in).Get(ctx, &result)
 	return result, err
 }
 
@@ -100,31 +112,28 @@ func (s *zoneSync) discovered(ctx workflow.Context, found workflow.Future) {
 }
 
 // exported takes over what the export found.
-func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneResult, err error, proxied pdns.Proxied) {
-	if err == nil && result.Outcome == activities.ExportGone {
-		result, err = s.confirmGone(ctx, result, proxied)
-	} else {
-		s.goneSince = time.Time{}
-	}
+func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneResult, err error) {
 	s.outcome = ""
+	if err == nil {
+		result, err = s.agree(ctx, result)
+	}
 	if err != nil {
 		s.outcome, s.lastError = OutcomeFailed, failureText(err)
 		return
 	}
 	s.timing = result.Timing
-	switch result.Outcome {
-	case activities.ExportUnknown:
-		s.outcome, s.lastError = OutcomeFailed, result.Reason
-	case activities.ExportSkipped:
-		s.outcome, s.lastError = OutcomeSkipped, result.Reason
-	case activities.ExportHeld:
-		s.outcome, s.lastError = OutcomeHeld, result.Reason
-	case activities.ExportBehind, activities.ExportGone:
+	if result.Reason != "" {
 		s.lastError = result.Reason
-		s.proxied = proxied.And(s.proxied)
-		s.request()
-		s.retryAt = workflow.Now(ctx).Add(result.RecheckAfter)
 	}
+	switch result.Outcome {
+	case activities.ExportUnknown, activities.ExportBehind, activities.ExportGone:
+		s.outcome = OutcomeFailed
+	case activities.ExportSkipped:
+		s.outcome = OutcomeSkipped
+	case activities.ExportHeld:
+		s.outcome = OutcomeHeld
+	}
+	s.lookAgain(ctx, result)
 	if result.Version.Supersedes(s.newest.Version) {
 		s.newest = result.Version
 	}

@@ -59,7 +59,7 @@ func (e *syncTest) exporting() {
 
 func published(zone string, n int64) activities.ExportZoneResult {
 	return activities.ExportZoneResult{
-		Outcome: activities.ExportPublished, Revision: uint64(n), Timing: testTiming,
+		Outcome: activities.ExportPublished, Primary: "primary-1", Revision: uint64(n), Timing: testTiming,
 		Version: pdns.Version{Zone: zone, Version: n, Serial: uint32(n), Records: 5, Publisher: "primary-1"},
 	}
 }
@@ -249,7 +249,7 @@ func TestSyncZoneExportsAboveWhatASecondaryServes(t *testing.T) {
 
 func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
 	gone := activities.ExportZoneResult{
-		Outcome: activities.ExportGone, Revision: 7, Peers: []string{"primary-2"}, Timing: testTiming,
+		Outcome: activities.ExportGone, Primary: "primary-1", Revision: 7, Peers: []string{"primary-2"}, Timing: testTiming,
 		Version: pdns.Version{Zone: "example.org.", Version: 5, Serial: 5},
 	}
 	t.Run("they agree", func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
 		env.serving(pdns.ServedCurrent)
 		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil)
 		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{Gone: true}, nil).Once()
-		env.OnActivity(primary.PublishTombstone, mock.Anything, activities.PublishTombstoneInput{Zone: "example.org.", Revision: 7}).
+		env.OnActivity(primary.PublishTombstone, mock.Anything, activities.PublishTombstoneInput{Zone: "example.org.", Revision: 7, Primary: "primary-1"}).
 			Return(activities.ExportZoneResult{Outcome: activities.ExportPublished, Timing: testTiming, Version: pdns.Version{Zone: "example.org.", Version: 6, Deleted: true}}, nil).Once()
 		result := env.run(t, SyncZoneInput{Zone: "example.org."})
 		require.True(t, result.Deleted)

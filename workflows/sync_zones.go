@@ -75,18 +75,17 @@ type zoneBatch struct {
 	zones   []string
 	targets []activities.Target
 	timing  activities.Timing
-	result  SyncZonesResult
+	// exporter is the primary that exported last.
+	exporter string
+	result   SyncZonesResult
 }
 
 func (b *zoneBatch) run(ctx workflow.Context) (SyncZonesResult, error) {
 	started := workflow.Now(ctx)
-	b.phase(ctx, "exporting")
-	if err := b.export(ctx); err != nil {
+	if err := b.bring(ctx); err != nil {
 		return b.result, err
 	}
-	b.phase(ctx, "applying")
-	b.apply(ctx)
-	if err := b.handOver(ctx); err != nil {
+	if err := b.bringAgain(ctx, started); err != nil {
 		return b.result, err
 	}
 	if !b.in.Unchecked {
@@ -99,13 +98,22 @@ func (b *zoneBatch) run(ctx workflow.Context) (SyncZonesResult, error) {
 	return b.result, workflow.UpsertTypedSearchAttributes(ctx, outcomeAttribute.ValueSet(b.result.Outcome))
 }
 
+// bring exports the zones and has every secondary bring them.
+func (b *zoneBatch) bring(ctx workflow.Context) error {
+	b.phase(ctx, "exporting")
+	if err := b.export(ctx); err != nil {
+		return err
+	}
+	b.phase(ctx, "applying")
+	b.apply(ctx)
+	return b.handOver(ctx)
+}
+
 // check asks from outside, a while after the batch was started.
 func (b *zoneBatch) check(ctx workflow.Context, started time.Time) error {
 	b.phase(ctx, "waiting for the check from outside")
-	if wait := started.Add(b.timing.EventCheckWait).Sub(workflow.Now(ctx)); wait > 0 {
-		if err := workflow.Sleep(ctx, wait); err != nil {
-			return err
-		}
+	if err := sleepUntil(ctx, started.Add(b.timing.EventCheckWait)); err != nil {
+		return err
 	}
 	b.phase(ctx, "asking the secondaries")
 	return b.verify(ctx)
@@ -114,21 +122,22 @@ func (b *zoneBatch) check(ctx workflow.Context, started time.Time) error {
 // export publishes the zones on the primary that took the changes, or on any.
 func (b *zoneBatch) export(ctx workflow.Context) error {
 	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
-	summary := fmt.Sprintf("export %d zones", len(b.zones))
-	in := activities.ZonesInput{Zones: b.zones, Changes: b.in.Changes, Above: b.in.Above, Proxied: b.in.Proxied}
+	in := b.asking(b.zones)
+	in.Changes = b.in.Changes
 	var exported activities.ZonesResult
 	var err error
 	if b.in.Primary != "" {
-		err = workflow.ExecuteActivity(batching(ctx, PrimaryHostQueue(b.in.Primary), len(b.zones), summary), primary.ExportZones, in).Get(ctx, &exported)
+		exported, err = b.exportOn(ctx, PrimaryHostQueue(b.in.Primary), in)
 	}
 	if b.in.Primary == "" || err != nil {
-		err = workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.zones), summary), primary.ExportZones, in).Get(ctx, &exported)
+		exported, err = b.exportOn(ctx, PrimaryQueue, in)
 	}
 	if err != nil {
 		return err
 	}
-	b.result.Exported, b.timing = exported.Outcomes, exported.Timing
+	b.result.Exported, b.timing, b.exporter = exported.Outcomes, exported.Timing, exported.Primary
 	b.leave(exported)
+	b.askPublishers(ctx, exported)
 	var discovered activities.DiscoverSecondariesResult
 	if err = found.Get(ctx, &discovered); err != nil {
 		err = workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
@@ -141,6 +150,7 @@ func (b *zoneBatch) export(ctx workflow.Context) error {
 // apply has every secondary bring the zones, all at once. One that is absent is
 // lagging and reconciled on its return.
 func (b *zoneBatch) apply(ctx workflow.Context) {
+	b.result.Secondaries = nil
 	applies := make([]workflow.Future, len(b.targets))
 	for i, target := range b.targets {
 		applies[i] = workflow.ExecuteActivity(
@@ -201,7 +211,7 @@ func (b *zoneBatch) handOver(ctx workflow.Context) error {
 		return nil
 	}
 	return workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.result.Alone), "start syncs of their own"), directory.StartSyncs,
-		activities.ZonesInput{Zones: b.result.Alone, Proxied: b.in.Proxied}).Get(ctx, nil)
+		b.asking(b.result.Alone)).Get(ctx, nil)
 }
 
 func (b *zoneBatch) judge() {

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/triggers/dispatch"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
@@ -12,9 +12,10 @@ import (
 type starter struct{ dispatcher *dispatch.Dispatcher }
 
 // StartSync implements [activities.Starter].
-func (s starter) StartSync(ctx context.Context, zone string, proxied pdns.Proxied) error {
-	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: workflows.TriggerEvent, Proxied: proxied},
-		workflows.ZoneChange{Trigger: workflows.TriggerEvent, Proxied: proxied})
+func (s starter) StartSync(ctx context.Context, zone string, in activities.ZonesInput) error {
+	return s.dispatcher.SyncZone(ctx,
+		workflows.SyncZoneInput{Zone: zone, Trigger: workflows.TriggerEvent, Primary: in.Primary, Proxied: in.Proxied},
+		workflows.ZoneChange{Trigger: workflows.TriggerEvent, Primary: in.Primary, Taken: in.Taken, Proxied: in.Proxied})
 }
 
 // AnnounceHold implements [activities.Announcer].

@@ -24,9 +24,10 @@ type batches struct {
 }
 
 // sort is what all events of a batch have in common: the primary that took the
-// changes, and what API calls asked for.
+// changes, whether it surely did, and what API calls asked for.
 type sort struct {
 	primary string
+	taken   bool
 	proxied pdns.Proxied
 }
 
@@ -98,7 +99,7 @@ func (b *batches) dispatch(ctx context.Context, of sort, current *batch) {
 	}
 	slices.Sort(zones)
 	current.err = b.dispatcher.SyncZones(ctx, current.name(), workflows.SyncZonesInput{
-		Zones: zones, Changes: current.changes(), Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied,
+		Zones: zones, Changes: current.changes(), Trigger: workflows.TriggerEvent, Primary: of.primary, Taken: of.taken, Proxied: of.proxied,
 	})
 	close(current.done)
 }

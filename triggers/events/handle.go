@@ -65,7 +65,7 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 	if err != nil {
 		return err
 	}
-	of := sort{primary: hint(event.Primary), proxied: proxied}
+	of := sort{primary: hint(event.Primary), taken: event.Taken, proxied: proxied}
 	// A name that may be too long for a workflow ID is left to SyncZone to refuse.
 	if len(event.Zone) <= maxBatchName && !c.pace.alone(event.Zone, time.Now()) {
 		return c.batches.add(ctx, event.Zone, hint(event.ChangeID), of, id)
@@ -76,6 +76,7 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 			ChangeID:  hint(event.ChangeID),
 			CreatedAt: event.CreatedAt,
 			Primary:   of.primary,
+			Taken:     of.taken,
 			Trigger:   workflows.TriggerEvent,
 			Proxied:   of.proxied,
 		})

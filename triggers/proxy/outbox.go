@@ -32,6 +32,9 @@ type intent struct {
 	Later bool `json:"later,omitempty"`
 	// Due is when that second event is to go out; zero before the first.
 	Due time.Time `json:"due,omitzero"`
+	// taken says that PowerDNS answered with success. Not kept: of an intent
+	// that was left over it is not known.
+	taken bool
 }
 
 // outbox is the durable list of intents, a bbolt file.

@@ -48,8 +48,8 @@ type Config struct {
 	Publisher Publisher
 	// Subjects are those of the events.
 	Subjects Subjects
-	// Changed is told each change as soon as PowerDNS has answered it, before its
-	// event goes out. It must not wait. Optional.
+	// Changed is told each change as soon as PowerDNS has answered it with
+	// success, before its event goes out. It must not wait. Optional.
 	Changed func(zone string, kind pdns.ChangeKind, changeID string)
 	// Prove proves that the events are of a proxy of ours. Optional: without it
 	// nobody can tell them from those of other programs.
@@ -231,11 +231,12 @@ func (p *Proxy) answered(res *http.Response) error {
 		}
 		return nil
 	}
+	x.change.taken = res.StatusCode/100 == 2
 	if changed {
 		res.Header.Set(HeaderChangeID, x.change.ChangeID)
 	}
 	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
-	if changed && p.cfg.Changed != nil {
+	if x.change.taken && changed && p.cfg.Changed != nil {
 		p.cfg.Changed(x.change.Zone, x.change.Kind, x.change.ChangeID)
 	}
 	p.settle(x, changed)

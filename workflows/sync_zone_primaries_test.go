@@ -1,0 +1,208 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// pair is two primaries: "writer", and "reader", whose database lags. Both publish into one bucket.
+type pair struct {
+	*syncTest
+	start  time.Time
+	newest pdns.Version
+	// holds is the content of each, as a serial.
+	holds map[string]uint32
+	// away says which of them do not answer.
+	away map[string]bool
+	// exports lists who exported in which order.
+	exports []string
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	p := &pair{syncTest: newSyncTest(t, "a"), holds: map[string]uint32{"writer": 10, "reader": 10}, away: map[string]bool{}}
+	p.start = p.Now()
+	p.newest = pdns.Version{Zone: "example.org.", Version: 10, Serial: 10, Digest: "10", Publisher: "writer"}
+	p.applying()
+	p.serving(pdns.ServedCurrent)
+	p.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(p.export)
+	return p
+}
+
+// export follows the rules of the activity. Workflows run on the reader, and so does what any primary may do while the
+// writer is away.
+func (p *pair) export(ctx context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+	id := "reader"
+	switch activity.GetInfo(ctx).TaskQueue {
+	case PrimaryHostQueue("writer"):
+		id = "writer"
+	case PrimaryHostQueue("reader"):
+	default:
+		if in.Local && in.Primary != "" && in.Primary != id {
+			return activities.ExportZoneResult{Outcome: activities.ExportElsewhere, Timing: testTiming}, nil
+		}
+	}
+	if p.away[id] {
+		return activities.ExportZoneResult{}, errors.New("it is away")
+	}
+	p.exports = append(p.exports, id)
+	next := pdns.Version{Zone: in.Zone, Version: p.newest.Version + 1, Serial: p.holds[id], Digest: p.newest.Digest, Publisher: id}
+	result := activities.ExportZoneResult{Primary: id, Timing: testTiming}
+	switch {
+	case p.newest.Serial == next.Serial:
+		result.Outcome = activities.ExportUnchanged
+	case p.newest.Publisher != in.Overrule && !p.newest.Yields(next, in.Taken && in.Primary == id):
+		result.Outcome, result.Reason = activities.ExportBehind, "they differ"
+	default:
+		result.Outcome, p.newest = activities.ExportPublished, next
+	}
+	result.Version = p.newest
+	return result, nil
+}
+
+func (p *pair) passed() time.Duration { return p.Now().Sub(p.start) }
+
+func TestALaggingPrimaryIsNotBelieved(t *testing.T) {
+	p := newPair(t)
+	p.holds["reader"] = 9
+	result := p.run(t, SyncZoneInput{Zone: "example.org."})
+	require.EqualValues(t, 10, p.newest.Serial)
+	require.Equal(t, OutcomeFailed, result.Outcome, "they disagreed for max_lag")
+	require.Contains(t, result.Error, "replication")
+	require.LessOrEqual(t, p.passed(), 2*testTiming.MaxLag, "nobody waits for this: it is given up")
+	require.Less(t, len(p.exports), 20)
+}
+
+func TestPrimariesOnOneDatabaseAgreeAtOnce(t *testing.T) {
+	p := newPair(t)
+	p.holds = map[string]uint32{"writer": 5, "reader": 5} // a restored backup
+	result := p.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, []string{"reader", "writer", "reader"}, p.exports)
+	require.EqualValues(t, 5, result.Serial)
+	require.Equal(t, "writer", result.Publisher)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+}
+
+func TestAChangeIsKeptUntilThePrimariesAgree(t *testing.T) {
+	p := newPair(t)
+	p.newest.Publisher, p.holds["writer"] = "reader", 10
+	p.RegisterDelayedCallback(func() {
+		p.holds["writer"] = 5 // the serial went back, and the reader lags for longer than max_lag
+		p.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "writer", Taken: true})
+	}, time.Second)
+	p.RegisterDelayedCallback(func() { require.EqualValues(t, 10, p.newest.Serial) }, 5*time.Minute)
+	p.RegisterDelayedCallback(func() { p.holds["reader"] = 5 }, 5*time.Minute)
+	result := p.run(t, SyncZoneInput{Zone: "example.org."})
+	require.EqualValues(t, 5, result.Serial)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Less(t, p.passed(), 6*time.Minute)
+}
+
+func TestAnAbsentPublisherIsOverruledAfterMaxLag(t *testing.T) {
+	p := newPair(t)
+	p.away["writer"] = true
+	p.holds["reader"] = 5
+	p.RegisterDelayedCallback(func() { require.EqualValues(t, 10, p.newest.Serial) }, testTiming.MaxLag-time.Second)
+	result := p.run(t, SyncZoneInput{Zone: "example.org."})
+	require.EqualValues(t, 5, result.Serial)
+	require.Equal(t, "reader", result.Publisher)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+}
+
+// The primary that took the change is gone; the other one's database has the change only later.
+func TestAChangeWhosePrimaryDiedIsNotLost(t *testing.T) {
+	for _, lag := range []time.Duration{0, 3 * time.Second, testTiming.MaxLag - time.Second} {
+		t.Run(lag.String(), func(t *testing.T) {
+			p := newPair(t)
+			p.away["writer"] = true
+			p.RegisterDelayedCallback(func() { p.holds["reader"] = 11 }, lag)
+			p.RegisterDelayedCallback(func() {}, time.Hour)
+			p.newest.Publisher = "reader"
+			result := p.run(t, SyncZoneInput{Zone: "example.org.", Primary: "writer"})
+			require.EqualValues(t, 11, result.Serial)
+			require.Equal(t, OutcomeInSync, result.Outcome)
+			require.Less(t, p.passed(), testTiming.MaxLag+10*time.Second)
+		})
+	}
+}
+
+// A request that a read-only primary refused is no sign that its database is the newer one.
+func TestAFailedChangeDoesNotDisplaceASureOne(t *testing.T) {
+	p := newPair(t)
+	p.holds["writer"] = 11
+	p.RegisterDelayedCallback(func() {
+		p.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "writer", Taken: true})
+		p.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "reader"})
+	}, 0)
+	result := p.run(t, SyncZoneInput{Zone: "example.org.", Primary: "writer"})
+	require.EqualValues(t, 11, result.Serial)
+	require.NotContains(t, p.exports, "reader")
+}
+
+func TestSyncZonesAsksThePublisher(t *testing.T) {
+	zones := []string{"agreed.example.", "lagging.example."}
+	for _, trigger := range []string{TriggerEvent, TriggerManual} {
+		t.Run(trigger, func(t *testing.T) {
+			env := newBatchTest(t, "a")
+			var queues []string
+			env.OnActivity(primary.ExportZones, mock.Anything, mock.Anything).Return(
+				func(ctx context.Context, in activities.ZonesInput) (activities.ZonesResult, error) {
+					queues = append(queues, activity.GetInfo(ctx).TaskQueue)
+					result := activities.ZonesResult{Outcomes: map[string]int{}, Primary: "reader", Timing: testTiming}
+					switch len(queues) {
+					case 1:
+						result.Behind = []activities.ZonesBehind{{Publisher: "writer", Zones: zones}}
+						result.Outcomes[activities.ExportBehind] = 2
+					case 2:
+						result.Outcomes[activities.ExportUnchanged] = 2
+					case 3:
+						result.Behind = []activities.ZonesBehind{{Publisher: "writer", Zones: zones[1:]}}
+						result.Outcomes[activities.ExportUnchanged], result.Outcomes[activities.ExportBehind] = 1, 1
+					}
+					return result, nil
+				})
+			env.OnActivity(secondary.ApplyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, nil)
+			env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, nil)
+			env.OnActivity(directory.StartSyncs, mock.Anything, activities.ZonesInput{Zones: zones[1:]}).Return(nil).Maybe()
+			result := env.runBatch(t, SyncZonesInput{Zones: zones, Trigger: trigger})
+			require.Equal(t, []string{PrimaryQueue, PrimaryHostQueue("writer"), PrimaryHostQueue("reader")}, queues)
+			require.Equal(t, map[string]int{activities.ExportUnchanged: 1, activities.ExportBehind: 1}, result.Exported)
+			if trigger == TriggerEvent {
+				require.Equal(t, zones[1:], result.Alone)
+			} else {
+				require.Empty(t, result.Alone, "the published versions stand")
+			}
+		})
+	}
+}
+
+func TestSyncZonesLooksAgainWhereItsPrimaryDied(t *testing.T) {
+	env := newBatchTest(t, "a")
+	exported := 0
+	start := env.Now()
+	env.OnActivity(primary.ExportZones, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, _ activities.ZonesInput) (activities.ZonesResult, error) {
+			if activity.GetInfo(ctx).TaskQueue != PrimaryQueue {
+				return activities.ZonesResult{}, errors.New("it is away")
+			}
+			exported++
+			return activities.ZonesResult{Outcomes: map[string]int{activities.ExportUnchanged: 1}, Primary: "reader", Timing: testTiming}, nil
+		})
+	env.OnActivity(secondary.ApplyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, nil).Twice()
+	env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, nil).Once()
+	result := env.runBatch(t, SyncZonesInput{Zones: []string{"a.example."}, Trigger: TriggerEvent, Primary: "writer", Taken: true})
+	require.Equal(t, 2, exported)
+	require.GreaterOrEqual(t, env.Now().Sub(start), testTiming.MaxLag)
+	require.Len(t, result.Secondaries, 1)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	env.AssertExpectations(t)
+}
