@@ -8,7 +8,6 @@ import (
 
 	"go.temporal.io/api/workflowservice/v1"
 
-	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
 // Cost is what one process uses of a core.
@@ -126,7 +125,7 @@ func (b *bench) note(idle, busy use) {
 	perChange := func(busyUse, idleUse float64) float64 {
 		return round((busyUse - idleUse/seconds*busy.took.Seconds()) / n)
 	}
-	for _, name := range system.Names() {
+	for _, name := range b.sys.Names() {
 		b.result.Costs = append(b.result.Costs, Cost{
 			Process: name, Idle: round(milliseconds(idle.cpu[name]) / seconds),
 			Change: perChange(milliseconds(busy.cpu[name]), milliseconds(idle.cpu[name])),

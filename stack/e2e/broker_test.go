@@ -13,15 +13,13 @@ import (
 )
 
 // broker is the one connection to NATS, as the operator.
-var broker = sync.OnceValues(func() (jetstream.JetStream, error) { return dialBroker(env) })
-
-func dialBroker(env map[string]string) (jetstream.JetStream, error) {
+var broker = sync.OnceValues(func() (jetstream.JetStream, error) {
 	nc, err := nats.Connect(env["NATS_URL"], nats.RootCAs(env["NATS_CA"]), nats.UserInfo(env["NATS_USER"], env["NATS_PASSWORD"]), nats.MaxReconnects(-1))
 	if err != nil {
 		return nil, err
 	}
 	return jetstream.New(nc)
-}
+})
 
 // allInRoster waits until both secondaries have joined: changes made before would not reach them by a sync of their own.
 func allInRoster() error {

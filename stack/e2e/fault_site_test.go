@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
@@ -114,15 +113,6 @@ func (s *site) status(ctx context.Context, zone string) (syncStatus, error) {
 	}
 	defer c.Close()
 	return statusFrom(ctx, c, zone)
-}
-
-// jetStream is a connection to NATS as the operator.
-func (s *site) jetStream(t testing.TB) jetstream.JetStream {
-	t.Helper()
-	js, err := dialBroker(s.env)
-	must(t, err)
-	t.Cleanup(js.Conn().Close)
-	return js
 }
 
 // wipe removes all data of a process that does not run.

@@ -139,7 +139,9 @@ func testLagging(t *testing.T, p *primaries) {
 	if served > maxLag {
 		t.Errorf("changes were served after %s: they waited for max_lag (%s)", served, maxLag)
 	}
-	js := p.jetStream(t)
+	js, closeConn, err := p.jetStream()
+	must(t, err)
+	defer closeConn()
 	asked := 0
 	for ; time.Since(began) < 2*maxLag; asked++ {
 		c := cases[asked%len(cases)]
@@ -180,7 +182,9 @@ func testLaggingAlone(t *testing.T, p *primaries) {
 		}
 	}
 	p.do(t, "kill", p.first.powerDNS)
-	js := p.jetStream(t)
+	js, closeConn, err := p.jetStream()
+	must(t, err)
+	defer closeConn()
 	for _, c := range cases { // what its api-proxy had sent
 		_, err := js.Publish(t.Context(), "zone.modified", []byte(`{"zone":"`+c.zone()+`","primary":"primary-1","taken":true}`))
 		must(t, err)
