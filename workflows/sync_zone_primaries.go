@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// firstLook is when primaries that disagree, or a database that may lag,
+	// lookAgainAfter is when primaries that disagree, or a database that may lag,
 	// are looked at again; from then on after twice as long each time.
-	firstLook   = 2 * time.Second
-	longestLook = 30 * time.Second
-	forever     = time.Duration(math.MaxInt64)
+	lookAgainAfter  = 2 * time.Second
+	lookAgainWithin = 30 * time.Second
+	forever         = time.Duration(math.MaxInt64)
 )
 
 // primaries is what a sync knows of the primaries. Where there are several,
@@ -198,6 +198,6 @@ func (s *zoneSync) lookAgain(ctx workflow.Context, result activities.ExportZoneR
 	s.outcome = ""
 	s.proxied = s.asked.And(s.proxied)
 	s.request()
-	s.retryAt = now.Add(max(firstLook, min(firstLook<<min(p.Looks, 10), longestLook, left)))
+	s.retryAt = now.Add(max(lookAgainAfter, min(lookAgainAfter<<min(p.Looks, 10), lookAgainWithin, left)))
 	p.Looks++
 }
