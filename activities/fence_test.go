@@ -197,7 +197,7 @@ func TestAZoneIsNotGoneWithoutItsPublisher(t *testing.T) {
 	require.Equal(t, []string{"primary-1"}, gone.Peers)
 
 	deleted, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone,
-		activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision, Primary: "primary-2"})
+		activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision, Primary: "primary-2", Proxied: pdns.ProxiedDelete})
 	require.NoError(t, err)
 	require.Equal(t, "primary-2", deleted.Version.Publisher)
 	makeZone(t, zone)
