@@ -98,13 +98,14 @@ func (h *healthCheck) other(ctx workflow.Context, check Check, in CheckInput) *C
 }
 
 func (h *healthCheck) whole(ctx workflow.Context, in CheckInput) error {
-	h.phase(ctx, "surveying the primary")
+	h.phase(ctx, "listing the secondaries")
 	h.result.Secondaries = nil
-	if err := h.survey(ctx, in.All); err != nil {
+	targets, err := roster(ctx) // first, for the syncs of the survey need it too
+	if err != nil {
 		return err
 	}
-	targets, err := roster(ctx)
-	if err != nil {
+	h.phase(ctx, "surveying the primary")
+	if err := h.survey(ctx, in.All); err != nil {
 		return err
 	}
 	for _, target := range targets {

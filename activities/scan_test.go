@@ -1,0 +1,196 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+)
+
+// fakeZones is a primary's list and what was published, as a test wants them:
+// scans of thousands of zones at chosen moments.
+type fakeZones struct {
+	listed []api.Zone
+	fails  error
+	newest map[string]pdns.Version
+}
+
+func (f *fakeZones) ServedZones(context.Context) ([]api.Zone, error) { return f.listed, f.fails }
+
+func (f *fakeZones) Newest(context.Context) (map[string]pdns.Version, error) { return f.newest, nil }
+
+// fakeSyncs notes what is started.
+type fakeSyncs struct {
+	alone, leftOver []string
+	batches         [][]string
+	// publish is called for each batch that is waited for.
+	publish func(zones []string)
+}
+
+func (f *fakeSyncs) StartSync(_ context.Context, zone, _ string) error {
+	f.alone = append(f.alone, zone)
+	return nil
+}
+
+func (f *fakeSyncs) SyncLeftOver(_ context.Context, zone string) error {
+	f.leftOver = append(f.leftOver, zone)
+	return nil
+}
+
+func (f *fakeSyncs) StartBatch(_ context.Context, _ string, zones []string, _ string) error {
+	f.batches = append(f.batches, zones)
+	return nil
+}
+
+func (f *fakeSyncs) SyncBatch(_ context.Context, _ string, zones []string, _ string) (map[string]int, error) {
+	f.publish(zones)
+	return map[string]int{activities.ExportPublished: len(zones)}, nil
+}
+
+// started returns all zones whose syncs were started, sorted, and forgets them.
+func (f *fakeSyncs) started() []string {
+	all := slices.Clone(f.alone)
+	for _, batch := range f.batches {
+		all = append(all, batch...)
+	}
+	f.alone, f.batches = nil, nil
+	slices.Sort(all)
+	return all
+}
+
+// published is the catalogue that was published last.
+type published struct{ list any }
+
+func (p *published) PublishList(_ context.Context, _ string, list any) (string, error) {
+	p.list = list
+	return "the list", nil
+}
+
+func newScanner(zones *fakeZones, syncs *fakeSyncs) *activities.Scanner {
+	return &activities.Scanner{ID: "primary-1", PowerDNS: zones, Versions: zones, Lists: &published{}, Syncs: syncs}
+}
+
+func scan(t *testing.T, s *activities.Scanner) activities.ScanZonesResult {
+	t.Helper()
+	result, err := run[activities.ScanZonesResult](s, s.ScanZones, activities.ScanZonesInput{Trigger: "scan"})
+	require.NoError(t, err)
+	return result
+}
+
+func native(name string, serial uint32) api.Zone {
+	return api.Zone{Name: name, Kind: "Native", EditedSerial: serial}
+}
+
+func TestScanHasSyncedWhatDiffersAndNotAgainWhatStillStandsTheSame(t *testing.T) {
+	zones := &fakeZones{
+		listed: []api.Zone{native("a.", 1), native("b.", 2), native("new.", 1), {Name: "theirs.", Kind: "Slave"}},
+		newest: map[string]pdns.Version{"a.": {Zone: "a.", Serial: 1}, "b.": {Zone: "b.", Serial: 1}, "gone.": {Zone: "gone.", Serial: 1}},
+	}
+	syncs := &fakeSyncs{}
+	s := newScanner(zones, syncs)
+	result := scan(t, s)
+	require.Equal(t, []string{"b.", "gone.", "new."}, syncs.started())
+	require.Equal(t, activities.DriftCounts{Unpublished: 1, Changed: 1, Gone: 1, Names: []string{"b.", "gone.", "new."}}, result.Drift)
+	require.Equal(t, 3, result.Started)
+	require.Equal(t, 3, result.Zones)
+
+	result = scan(t, s)
+	require.Empty(t, syncs.started(), "their syncs published nothing, and nothing has changed since")
+	require.Equal(t, 3, result.Drift.Unpublished+result.Drift.Changed+result.Drift.Gone, "they are told all the same")
+
+	zones.listed[1].EditedSerial = 3
+	scan(t, s)
+	require.Equal(t, []string{"b."}, syncs.started(), "it was changed again")
+}
+
+// A failed list is no list without zones.
+func TestScanOfAPrimaryThatFailsStartsNothing(t *testing.T) {
+	syncs := &fakeSyncs{}
+	zones := &fakeZones{fails: errors.New("500"), newest: map[string]pdns.Version{"a.": {Zone: "a.", Serial: 1}}}
+	s := newScanner(zones, syncs)
+	_, err := run[activities.ScanZonesResult](s, s.ScanZones, activities.ScanZonesInput{})
+	require.ErrorContains(t, err, "500")
+	_, err = run[activities.SurveyZonesResult](s, s.SurveyZones, activities.SurveyZonesInput{})
+	require.ErrorContains(t, err, "500")
+	require.Empty(t, syncs.started())
+}
+
+// What jumps all at once is spread over scans: a thousand zones each, of those with
+// old signatures alone 500.
+func TestScanSpreadsManyZones(t *testing.T) {
+	zones := &fakeZones{newest: make(map[string]pdns.Version)}
+	for i := range 1700 {
+		name := fmt.Sprintf("changed%04d.", i)
+		zones.listed = append(zones.listed, native(name, 2))
+		zones.newest[name] = pdns.Version{Zone: name, Serial: 1}
+	}
+	syncs := &fakeSyncs{}
+	s := newScanner(zones, syncs)
+	result := scan(t, s)
+	require.Equal(t, 1000, result.Started)
+	require.Equal(t, 700, result.Waiting)
+	require.Len(t, syncs.batches, 4)
+	first := syncs.started()
+	result = scan(t, s)
+	require.Equal(t, 700, result.Started)
+	require.NotContains(t, syncs.started(), first[0])
+
+	rolled := pdns.LastSignatureRoll(time.Now())
+	zones.listed, zones.newest = nil, make(map[string]pdns.Version)
+	for i := range 600 {
+		name := fmt.Sprintf("signed%03d.", i)
+		zone := native(name, 1)
+		zone.DNSSEC = true
+		zones.listed = append(zones.listed, zone)
+		zones.newest[name] = pdns.Version{Zone: name, Serial: 1, Signed: true, Expires: rolled.Add(7 * 24 * time.Hour), Time: rolled.Add(-time.Hour)}
+	}
+	require.Equal(t, 500, scan(t, s).Started)
+	require.Equal(t, 100, scan(t, s).Started)
+	require.Zero(t, scan(t, s).Started)
+}
+
+// The survey waits for its syncs, and its catalogue has what they published.
+func TestSurveyPublishesWhatItHadSynced(t *testing.T) {
+	zones := &fakeZones{
+		listed: []api.Zone{native("a.", 1), native("new.", 5), native("narrow.", 7)},
+		newest: map[string]pdns.Version{"a.": {Zone: "a.", Version: 1, Serial: 1}, "gone.": {Zone: "gone.", Version: 1, Serial: 1}},
+	}
+	syncs := &fakeSyncs{publish: func(asked []string) {
+		require.Equal(t, []string{"gone.", "narrow.", "new."}, asked)
+		zones.newest["new."] = pdns.Version{Zone: "new.", Version: 2, Serial: 5}
+		zones.newest["gone."] = pdns.Version{Zone: "gone.", Version: 2, Deleted: true}
+	}}
+	s := newScanner(zones, syncs)
+	list := &published{}
+	s.Lists = list
+	result, err := run[activities.SurveyZonesResult](s, s.SurveyZones, activities.SurveyZonesInput{Trigger: "health-check"})
+	require.NoError(t, err)
+	require.Equal(t, "the list", result.Catalogue)
+	require.Equal(t, 2, result.Zones)
+	require.Equal(t, map[string]int{activities.ExportPublished: 3}, result.Synced)
+	require.Equal(t, []pdns.Catalogued{
+		{Zone: "a.", Version: 1, Serial: 1}, {Zone: "gone.", Version: 2, Deleted: true},
+		{Zone: "narrow."}, {Zone: "new.", Version: 2, Serial: 5},
+	}, list.list, "a zone that cannot be published is no orphan on secondaries")
+}
+
+// After a loss every zone is exported, those that seem right too.
+func TestSurveyOfAllExportsEveryZone(t *testing.T) {
+	zones := &fakeZones{
+		listed: []api.Zone{native("a.", 1), native("b.", 1)},
+		newest: map[string]pdns.Version{"a.": {Zone: "a.", Serial: 1}, "b.": {Zone: "b.", Serial: 1}, "gone.": {Zone: "gone.", Serial: 1}},
+	}
+	var asked []string
+	s := newScanner(zones, &fakeSyncs{publish: func(zones []string) { asked = zones }})
+	_, err := run[activities.SurveyZonesResult](s, s.SurveyZones, activities.SurveyZonesInput{All: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a.", "b.", "gone."}, asked)
+}
