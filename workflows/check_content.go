@@ -8,6 +8,9 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
+// wholeSample is all zones, in percent.
+const wholeSample = 100
+
 // CheckContentResult is the report of a check of content.
 type CheckContentResult struct{ SweepResult }
 
@@ -17,7 +20,7 @@ type CheckContentResult struct{ SweepResult }
 // It is a singleton: see singleton.go.
 func CheckContent(ctx workflow.Context, in CheckInput) (CheckContentResult, error) {
 	if in.Sample == 0 {
-		in.Sample = 100
+		in.Sample = wholeSample
 	}
 	var result CheckContentResult
 	s := sweep{

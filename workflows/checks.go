@@ -25,8 +25,8 @@ var (
 	HealthCheck = Check{Type: CheckHealthType, ID: "health-check", Trigger: TriggerHealthCheck, Within: 2 * time.Hour}
 	PrimaryScan = Check{Type: ScanPrimaryType, ID: "primary-scan", Trigger: TriggerScan, Within: 10 * time.Minute}
 
-	SignatureCheck = Check{Type: CheckSignaturesType, ID: "signature-check", Trigger: TriggerSignatureCheck, Within: 6 * time.Hour}
-	ContentCheck   = Check{Type: CheckContentType, ID: "content-check", Trigger: TriggerContentCheck, Within: 12 * time.Hour}
+	SignatureCheck = Check{Type: CheckSignaturesType, ID: "signature-check", Trigger: TriggerSignatureCheck, Within: 2 * time.Hour}
+	ContentCheck   = Check{Type: CheckContentType, ID: "content-check", Trigger: TriggerContentCheck, Within: 6 * time.Hour}
 	NSEC3Policy    = Check{Type: EnforceNSEC3Type, ID: "nsec3-policy", Trigger: TriggerNSEC3Policy, Within: 2 * time.Hour}
 )
 
