@@ -75,6 +75,11 @@ func (s *sweep) list(ctx workflow.Context, in activities.SurveyInput) (activitie
 func (s *sweep) surveyed(part activities.SurveyResult) {
 	s.result.Zones += part.Zones
 	addCounts(s.result.Surveyed, part.Outcomes)
+	if n := part.Outcomes[activities.SurveyedPublished]; n > 0 {
+		// Published is repaired: the comparison looks after the secondaries.
+		addCounts(s.result.Found, map[string]int{"changed": n})
+		s.result.Repaired += n
+	}
 	s.result.Unrenewable = few(s.result.Unrenewable, part.Unrenewable)
 	s.result.Failed = few(s.result.Failed, part.Failed)
 	if part.Reason != "" {

@@ -36,10 +36,10 @@ func NewSigner(t testing.TB, zone string) *Signer {
 	return &Signer{zone, key, secret}
 }
 
-// Sign returns the text of the zone with keys, denials and signatures valid from
-// from to to. The text must have neither delegations nor empty non-terminals,
-// and the TTL of the SOA must be its minimum: PowerDNS makes the NSEC records
-// anew from the names that it holds, and with that TTL.
+// Sign returns the text of the zone with keys and signatures valid from from to
+// to, those of the NSEC records too. These themselves are left out: PowerDNS
+// makes them anew from the names that it holds, so that the text must have
+// neither delegations nor empty non-terminals, and the SOA's minimum as its TTL.
 func (s *Signer) Sign(t testing.TB, text string, from, to time.Time) string {
 	t.Helper()
 	rrs := []dns.RR{s.key}
@@ -54,11 +54,15 @@ func (s *Signer) Sign(t testing.TB, text string, from, to time.Time) string {
 	var signed strings.Builder
 	for _, set := range setsOf(rrs) {
 		sig := &dns.RRSIG{
+			Hdr:       dns.RR_Header{Ttl: set[0].Header().Ttl},
 			Algorithm: s.key.Algorithm, KeyTag: s.key.KeyTag(), SignerName: s.zone,
 			Inception: uint32(from.Unix()), Expiration: uint32(to.Unix()),
 		}
 		if err := sig.Sign(s.secret, set); err != nil {
 			t.Fatal(err)
+		}
+		if set[0].Header().Rrtype == dns.TypeNSEC {
+			set = nil // PowerDNS makes those anew
 		}
 		for _, rr := range append(set, sig) {
 			signed.WriteString(rr.String() + "\n")

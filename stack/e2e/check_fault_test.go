@@ -202,7 +202,13 @@ func (s *site) jetStream() (js jetstream.JetStream, closeConn func(), err error)
 // metric reads one series from the primary's /metrics; 0 where there is none.
 func (s *site) metric(t testing.TB, series string) float64 {
 	t.Helper()
-	config, err := os.ReadFile(s.ConfigPath("primary"))
+	return s.metricOf(t, "primary", series)
+}
+
+// metricOf is metric of any process.
+func (s *site) metricOf(t testing.TB, process, series string) float64 {
+	t.Helper()
+	config, err := os.ReadFile(s.ConfigPath(process))
 	must(t, err)
 	listen := regexp.MustCompile(`(?s)\[metrics\]\nlisten = "([^"]+)"`).FindSubmatch(config)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+string(listen[1])+"/metrics", nil)

@@ -28,7 +28,11 @@ type validator struct {
 
 // newValidator takes the keys from the primary.
 func newValidator(ctx context.Context, zone string) (*validator, error) {
-	in, err := primary.ask(ctx, zone, dns.TypeDNSKEY, true)
+	return newValidatorOf(ctx, primary, zone)
+}
+
+func newValidatorOf(ctx context.Context, n *nameserver, zone string) (*validator, error) {
+	in, err := n.ask(ctx, zone, dns.TypeDNSKEY, true)
 	if err != nil {
 		return nil, err
 	}
