@@ -33,8 +33,8 @@ type CheckHealthResult struct {
 	// Secondaries says for each secondary what differed, and what does still.
 	Secondaries []SecondaryHealth `json:"secondaries,omitempty"`
 	// Content and Signatures are the checks that the request asked for besides.
-	Content    *CheckRun `json:"content,omitempty"`
-	Signatures *CheckRun `json:"signatures,omitempty"`
+	Content    *SweepResult `json:"content,omitempty"`
+	Signatures *SweepResult `json:"signatures,omitempty"`
 }
 
 // SecondaryHealth is what a health check found on one secondary.
@@ -79,12 +79,13 @@ func (h *healthCheck) round(ctx workflow.Context, in CheckInput) error {
 	return nil
 }
 
-// other has another check run, and takes over how it ended.
-func (h *healthCheck) other(ctx workflow.Context, check Check, in CheckInput) *CheckRun {
+// other has another check run, over all zones, and takes over its report.
+func (h *healthCheck) other(ctx workflow.Context, check Check, in CheckInput) *SweepResult {
 	h.phase(ctx, "waiting for "+check.ID)
 	var joined activities.JoinWorkflowResult
-	ended := &CheckRun{}
-	err := join(ctx, check.Type, CheckInput{Trigger: TriggerHealthCheck, Reason: in.Reason, Fresh: in.Fresh}, check.Within).Get(ctx, &joined)
+	ended := &SweepResult{}
+	asked := CheckInput{Trigger: TriggerHealthCheck, Reason: in.Reason, Fresh: in.Fresh, Sample: wholeSample}
+	err := join(ctx, check.Type, asked, check.Within).Get(ctx, &joined)
 	if err == nil {
 		err = json.Unmarshal(joined.Result, ended)
 	}
@@ -285,16 +286,11 @@ func (r CheckHealthResult) Markdown() string {
 			fmt.Fprintf(&b, "; found %s, left %d: %s", countsText(s.Found.Kinds()), s.Left.Wrong(), strings.Join(s.Found.Names, ", "))
 		}
 	}
-	for _, other := range []struct {
-		name string
-		run  *CheckRun
-	}{{"content check", r.Content}, {"signature check", r.Signatures}} {
-		if other.run != nil {
-			fmt.Fprintf(&b, "\n\n%s", other.run.markdown(other.name))
-			if len(other.run.Found) > 0 {
-				fmt.Fprintf(&b, ": found %s, repaired %d", countsText(other.run.Found), other.run.Repaired)
-			}
-		}
+	if r.Content != nil {
+		b.WriteString("\n\n" + r.Content.markdown("content check"))
+	}
+	if r.Signatures != nil {
+		b.WriteString("\n\n" + r.Signatures.markdown("signature check"))
 	}
 	return b.String()
 }
