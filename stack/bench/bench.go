@@ -26,7 +26,7 @@ import (
 
 // Options choose what is measured, and how much of it.
 type Options struct {
-	// Dir holds the system and result.json. An earlier run's content is removed.
+	// Dir holds the system and result.json.
 	Dir string
 	// Scenarios are the names of those to run; empty means the usual ones.
 	Scenarios []string
@@ -169,11 +169,8 @@ exclude = [%q, %q]
 `, suffixOf(nativeName), suffixOf(floorName))
 
 func (b *bench) start(ctx context.Context) error {
-	if err := os.RemoveAll(b.Dir); err != nil {
-		return err
-	}
 	for name, settings := range nativeSettings {
-		dir := filepath.Join(b.systemDir(), "config", name, "pdns.d")
+		dir := filepath.Join(b.SystemDir(), "config", name, "pdns.d")
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -181,12 +178,12 @@ func (b *bench) start(ctx context.Context) error {
 			return err
 		}
 	}
-	opts := system.Options{Dir: b.systemDir(), FreePorts: true, Owner: os.Getpid()}
+	opts := system.Options{Dir: b.SystemDir(), FreePorts: true, Owner: os.Getpid()}
 	if b.Keep {
 		opts.Owner = 0
 	}
 	b.result = &Result{Began: time.Now().UTC().Truncate(time.Second)}
-	b.say("starting the system in %s", b.systemDir())
+	b.say("starting the system in %s", b.SystemDir())
 	var err error
 	if b.sys, err = system.Up(ctx, opts); err != nil {
 		return err
@@ -231,10 +228,11 @@ func (b *bench) end(ctx context.Context) error {
 	if err := b.sys.Down(ctx); err != nil || b.Keep {
 		return err
 	}
-	return os.RemoveAll(b.systemDir())
+	return os.RemoveAll(b.SystemDir())
 }
 
-func (b *bench) systemDir() string { return filepath.Join(b.Dir, "system") }
+// SystemDir is the folder of the system. It must be new.
+func (o Options) SystemDir() string { return filepath.Join(o.Dir, "system") }
 
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(b.Progress, "[%4.0f s] %s\n", time.Since(b.result.Began).Seconds(), fmt.Sprintf(format, args...))

@@ -21,12 +21,15 @@ func benchCommand() *cobra.Command {
 			if opts.Changes < 1 || opts.Burst < 1 {
 				return fmt.Errorf("--changes and --burst must be at least 1")
 			}
+			if err := clearLast(opts.SystemDir()); err != nil {
+				return err
+			}
 			opts.Out, opts.Progress = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return bench.Run(cmd.Context(), opts)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.Dir, "dir", ".bench", "folder of the system and of result.json; emptied first")
+	f.StringVar(&opts.Dir, "dir", ".bench", "folder of the system and of result.json")
 	f.StringSliceVar(&opts.Scenarios, "scenarios", nil, "run only these")
 	f.IntVar(&opts.Changes, "changes", 100, "single changes of a zone")
 	f.IntVar(&opts.Native, "native", 10, "how many of them native replication takes part in, which needs a second for each")

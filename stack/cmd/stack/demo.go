@@ -74,7 +74,7 @@ func show(cmd *cobra.Command, s *system.System, stage func(string, ...any)) erro
 	return demo.Guide(cmd.OutOrStdout(), env, s.EnvPath())
 }
 
-// clearLast removes what an earlier demo left in dir; a running one is not touched.
+// clearLast removes what an earlier system left in dir; a running one is not touched.
 func clearLast(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, "state.json")); os.IsNotExist(err) {
 		return nil
@@ -89,7 +89,7 @@ func clearLast(dir string) error {
 	}
 	for _, p := range list {
 		if p.PID != 0 {
-			return fmt.Errorf("a demo is running in %s (%s, PID %d); end it first: make demo-stop", dir, p.Name, p.PID)
+			return fmt.Errorf("a system is running in %s (%s, PID %d); end it first: %s down --dir %s", dir, p.Name, p.PID, os.Args[0], dir)
 		}
 	}
 	return os.RemoveAll(dir)
