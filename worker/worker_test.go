@@ -91,7 +91,7 @@ func newSystem(t *testing.T) system {
 	store, entries, memory := versions.New(js), roster.New(js), guard.New(js)
 	primaryTemporal := temporalClient(t, s, "primary")
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{}, 8)
+	ended := make(chan struct{}, 16)
 	running := 0
 	background := func(run func()) {
 		running++
@@ -131,10 +131,18 @@ func newSystem(t *testing.T) system {
 			Timing: activities.Timing{MinInterval: 50 * time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
 	}
+	mirror, powerdns := versions.NewMirror(js), api.New(s.Env("PRIMARY_API_URL"), s.Env("API_KEY"))
+	background(func() { mirror.Run(ctx) })
+	roles.Checks = &activities.Checks{}
+	roles.Surveyor = &activities.Surveyor{
+		Primary: roles.Activity, Local: &query.Client{Uncached: true}, Public: dns, Newest: mirror, Lists: store, Contents: store,
+		Rules: pdns.SignatureRules{MinRemaining: 96 * time.Hour},
+	}
+	roles.Denial = &activities.Denial{ID: "primary-1", Enforce: true, PowerDNS: powerdns, Newest: mirror}
 	workflowWorker, exports := roles.Workflows(), roles.Exports()
 	applies := worker.Secondary(temporalClient(t, s, "secondary-1"), &activities.Secondary{
 		ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
-		PowerDNS: api.New(firstOf(s.Env("SECONDARY_API_URLS")), s.Env("SECONDARY_API_KEY")),
+		PowerDNS: api.New(firstOf(s.Env("SECONDARY_API_URLS")), s.Env("SECONDARY_API_KEY")), Signing: dns, Catalogues: store,
 	}, quiet)
 	for _, gated := range []*worker.Gated{workflowWorker, exports, applies} {
 		background(func() { gated.Run(ctx, always, nothing) })
