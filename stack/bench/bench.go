@@ -44,6 +44,8 @@ type Options struct {
 	Deletes int
 	// Records are the sizes of big zones, Signed the same of signed ones.
 	Records, Signed []int
+	// Idle is how long the idle system is watched.
+	Idle time.Duration
 	// RoundTrips are the delays of the secondaries' connections to NATS, Consul and Temporal.
 	RoundTrips []time.Duration
 	// Baselines is the folder of committed results; the newest is compared with.

@@ -29,9 +29,6 @@ type Octets struct {
 	Idle float64 `json:"idle_per_second"`
 }
 
-// idleWindow is how long the idle system is watched.
-const idleWindow = 5 * time.Second
-
 // cost measures what changes of one zone, made at leisure, cost: beyond what the system uses when idle.
 func (b *bench) cost(ctx context.Context) error {
 	product, label := b.all[0], "cost"
@@ -44,7 +41,7 @@ func (b *bench) cost(ctx context.Context) error {
 	if err := b.quiet(ctx); err != nil {
 		return err
 	}
-	idle, err := b.using(ctx, func() error { <-time.After(idleWindow); return nil })
+	idle, err := b.using(ctx, func() error { <-time.After(b.Idle); return nil })
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ func benchCommand() *cobra.Command {
 		Long:  "Scenarios:\n  " + strings.Join(bench.Names(), "\n  "),
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if opts.Changes < 1 || opts.Burst < 1 {
-				return fmt.Errorf("--changes and --burst must be at least 1")
+			if opts.Changes < 1 || opts.Burst < 1 || opts.Idle <= 0 {
+				return fmt.Errorf("--changes, --burst and --idle must be above 0")
 			}
 			if err := clearLast(opts.SystemDir()); err != nil {
 				return err
@@ -39,6 +39,7 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&opts.Deletes, "deletes", 1000, "zones to delete")
 	f.IntSliceVar(&opts.Records, "records", []int{1000, 100_000}, "sizes of big zones, e.g. 1000,100000,1000000")
 	f.IntSliceVar(&opts.Signed, "signed", []int{1000}, "sizes of signed zones")
+	f.DurationVar(&opts.Idle, "idle", 5*time.Second, "how long to watch the idle system; over a minute takes in what runs every minute")
 	f.DurationSliceVar(&opts.RoundTrips, "round-trips", []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond},
 		"delays between secondaries and NATS, Consul and Temporal")
 	f.StringVar(&opts.Baselines, "baselines", "docs/benchmarks", "folder of committed results; the newest is compared with")
