@@ -65,7 +65,7 @@ func (s starter) StartApproved(ctx context.Context, batch string, zones []string
 	return s.dispatcher.SyncZones(ctx, batch, workflows.SyncZonesInput{Zones: zones, Trigger: workflows.TriggerApproval})
 }
 
-func temporalClient(t *testing.T, s *stacktest.Stack, role string) client.Client {
+func temporalClient(t testing.TB, s *stacktest.Stack, role string) client.Client {
 	t.Helper()
 	c, err := temporal.Dial(t.Context(), temporal.Config{
 		Address: s.Env("TEMPORAL_ADDRESS"), Namespace: s.Env("TEMPORAL_NAMESPACE"),

@@ -118,6 +118,7 @@ func testCutOff(t *testing.T, s *site) {
 	s.do(t, "resume", cut.name)
 	back := time.Now()
 	until(t, recovered, func() error { return right(cut) })
+	s.record(t, "reconcile-secondary/"+cut.name, "reconcile_secondary_return")
 	t.Logf("%d made, %d changed, %d deleted: right %s after its return", made, changed, deleted, time.Since(back).Round(time.Millisecond))
 }
 

@@ -77,6 +77,35 @@ func testOneCheckAtATime(t *testing.T, s *site) {
 		t.Errorf("not all were served by run %s: %+v", served, all)
 	}
 	forwarders(t, c, began)
+	s.record(t, "by-hand-1", "check_health_handed_over")
+	s.record(t, "health-check", "check_health_joined")
+}
+
+// What a run was not started with, and somebody asks for while it is at work, gets a round of its own in the same run.
+func testContentAskedForMeanwhile(t *testing.T, s *site) {
+	c, err := dialTemporal(s.env)
+	must(t, err)
+	defer c.Close()
+	s.do(t, "pause", "nats") // the run waits for it
+	resume := sync.OnceFunc(func() { s.do(t, "resume", "nats") })
+	defer resume()
+	start := func(id string, in map[string]any) client.WorkflowRun {
+		run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: "pdns-distribute"}, "CheckHealth", in)
+		must(t, err)
+		return run
+	}
+	without := start("health-check", map[string]any{})
+	with := start("with-content", map[string]any{"content": true})
+	until(t, soon, func() error { return wants(requests(t, c) == 1, "the request has not come") })
+	resume()
+	var first, second checkReport
+	must(t, without.Get(t.Context(), &first))
+	must(t, with.Get(t.Context(), &second))
+	if first.RunID != second.RunID || second.Rounds != 2 || second.Content.Outcome != "in-sync" || second.Outcome != "in-sync" {
+		t.Errorf("the first learned %s, the second %s", first, second)
+	}
+	s.record(t, "health-check", "check_health_content")
+	s.record(t, "content-check", "check_content_asked_for")
 }
 
 // startByCommand is the command of an operator.

@@ -17,12 +17,16 @@ import (
 
 // checkReport is what CheckHealth returns: a contract with people and scripts.
 type checkReport struct {
-	RunID       string         `json:"run_id"`
-	Outcome     string         `json:"outcome"`
-	Rounds      int            `json:"rounds"`
-	Found       map[string]int `json:"found"`
-	Repaired    int            `json:"repaired"`
-	Error       string         `json:"error"`
+	RunID    string         `json:"run_id"`
+	Outcome  string         `json:"outcome"`
+	Rounds   int            `json:"rounds"`
+	Found    map[string]int `json:"found"`
+	Repaired int            `json:"repaired"`
+	Error    string         `json:"error"`
+	Content  struct {
+		RunID   string `json:"run_id"`
+		Outcome string `json:"outcome"`
+	} `json:"content"`
 	Secondaries []struct {
 		ID    string `json:"id"`
 		State string `json:"state"`
@@ -46,6 +50,7 @@ func TestChecks(t *testing.T) {
 	t.Run("all in sync", func(t *testing.T) { testCheckInSync(t, s.on(t), zones) })
 	t.Run("found and repaired", func(t *testing.T) { testFoundAndRepaired(t, s.on(t)) })
 	t.Run("one at a time", func(t *testing.T) { testOneCheckAtATime(t, s.on(t)) })
+	t.Run("content asked for meanwhile", func(t *testing.T) { testContentAskedForMeanwhile(t, s.on(t)) })
 	t.Run("dead worker", func(t *testing.T) { testDeadWorkerIsLagging(t, s.on(t)) })
 	t.Run("worker killed at each step", func(t *testing.T) { testCheckWorkerKilled(t, s.on(t)) })
 	t.Run("cut off", func(t *testing.T) { testCutOff(t, s.on(t)) })
@@ -60,6 +65,7 @@ func testCheckInSync(t *testing.T, s *site, zones int) {
 			fmt.Sprintf(`secondary-1 in-sync: %d of %[1]d zones right, %[1]d asked for by DNS`, zones),
 			fmt.Sprintf(`secondary-2 in-sync: %d of %[1]d zones right, %[1]d asked for by DNS`, zones))
 	})
+	s.record(t, "health-check", "check_health")
 	s.printed(t, 0, "status", `last health check: in-sync.*`)
 	s.counts(t, "health-check", 1)
 }
@@ -114,6 +120,7 @@ func testFoundAndRepaired(t *testing.T, s *site) {
 				before := s.metric(t, fmt.Sprintf(`pdnsdist_check_found_total{check="health-check",kind=%q}`, d.kind))
 				d.do(t, n, d.zone)
 				s.printed(t, 0, "check", `health check in-sync.*`, n.name+` in-sync: 30 of 30 zones right, .*found 1 `+d.kind+`, left 0: `+strings.ReplaceAll(d.zone, ".", `\.`)+` `+d.kind)
+				s.record(t, "health-check", "check_health_"+strings.ReplaceAll(d.kind, " ", "_"))
 				if got := s.metric(t, fmt.Sprintf(`pdnsdist_check_found_total{check="health-check",kind=%q}`, d.kind)); got != before+1 {
 					t.Errorf("%s: %g are counted, %g before", d.kind, got, before)
 				}
@@ -161,6 +168,7 @@ func testDeadWorkerIsLagging(t *testing.T, s *site) {
 	s.do(t, "kill", "secondary-2")
 	must(t, servesSerial(t.Context(), "c00.check.example.", 100, s.secondaries...))
 	s.printed(t, 1, "check", `health check partial.*`, `secondary-1 in-sync: .*`, `secondary-2 lagging: its worker does not answer.*`)
+	s.record(t, "health-check", "check_health_dead_worker")
 	until(t, soon, func() error { // once Consul has missed it
 		return s.prints(t, 1, "status", `secondary-2 +no .*`, `last health check: partial.*`)
 	})
@@ -180,6 +188,7 @@ func testNoSecondary(t *testing.T, s *site) {
 		must(t, roster.Purge(t.Context(), n.name))
 	}
 	s.printed(t, 1, "check", `health check failed.*`, `no secondary to sync to.*`)
+	s.record(t, "health-check", "check_health_no_secondary")
 }
 
 // A change past the api-proxy is found within a minute or so, whichever it is.
@@ -199,6 +208,7 @@ func testPastTheProxy(t *testing.T, s *site) {
 		return hasAnswer(t.Context(), made, dns.TypeNS, []string{"ns1.example.net."}, s.secondaries...)
 	})
 	t.Logf("found and served after %s", time.Since(since).Round(time.Millisecond))
+	s.record(t, "primary-scan", "scan_primary")
 	s.counts(t, "primary-scan", 1)
 }
 
