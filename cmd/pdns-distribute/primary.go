@@ -185,7 +185,7 @@ func (p *primary) workers() worker.Primary {
 		Activity:  p.exports,
 		Checks:    &activities.Checks{Runs: runs{p.dispatcher, p.temporal}, Metrics: activities.NewCheckMetrics(p.registry)},
 		Scanner: &activities.Scanner{
-			ID: p.conf.Host.ID, PowerDNS: p.powerDNS(), Versions: p.mirror, Lists: p.versions, Syncs: syncs{p.dispatcher, p.temporal},
+			ID: p.conf.Host.ID, PowerDNS: p.powerDNS(), Versions: p.mirror, Lists: p.versions, Syncs: syncs{p.dispatcher, p.temporal, p.conf.Host.ID},
 			Selection: pdns.Selection(p.conf.Zones),
 		},
 		Surveyor: &activities.Surveyor{

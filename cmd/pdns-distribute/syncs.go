@@ -30,10 +30,14 @@ func (e exporter) ExportAbove(ctx context.Context, zones []string, above int64) 
 type syncs struct {
 	dispatcher *dispatch.Dispatcher
 	client     client.Client
+	// self is this primary's ID. What it has found in its own list it exports
+	// first: the databases of others may lag.
+	self string
 }
 
 func (s syncs) StartSync(ctx context.Context, zone, trigger string) error {
-	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger}, workflows.ZoneChange{Trigger: trigger})
+	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger, Primary: s.self},
+		workflows.ZoneChange{Trigger: trigger, Primary: s.self})
 }
 
 func (s syncs) SyncLeftOver(ctx context.Context, zone string) error {
@@ -43,11 +47,11 @@ func (s syncs) SyncLeftOver(ctx context.Context, zone string) error {
 }
 
 func (s syncs) StartBatch(ctx context.Context, name string, zones []string, trigger string) error {
-	return s.dispatcher.SyncZones(ctx, name, workflows.SyncZonesInput{Zones: zones, Trigger: trigger})
+	return s.dispatcher.SyncZones(ctx, name, workflows.SyncZonesInput{Zones: zones, Trigger: trigger, Primary: s.self})
 }
 
 func (s syncs) SyncBatch(ctx context.Context, name string, zones []string, trigger string) (map[string]int, error) {
-	err := s.dispatcher.SyncZones(ctx, name, workflows.SyncZonesInput{Zones: zones, Trigger: trigger, Unchecked: true})
+	err := s.dispatcher.SyncZones(ctx, name, workflows.SyncZonesInput{Zones: zones, Trigger: trigger, Primary: s.self, Unchecked: true})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func testOneCheckAtATime(t *testing.T, s *site) {
 	resume := sync.OnceFunc(func() { s.do(t, "resume", "nats") })
 	defer resume()
 	ways := []func(i int) started{
-		func(int) started { return s.startByCommand(t.Context()) },
+		func(i int) started { return s.startByCommand(t.Context(), i%8 < 4) },
 		func(i int) started { return startByID(t.Context(), c, fmt.Sprintf("by-hand-%d", i)) },
 		func(i int) started { return startByID(t.Context(), p, fmt.Sprintf("by-a-primary-%d", i)) },
 		func(int) started { return s.startByTctl(t.Context()) },
@@ -108,9 +108,13 @@ func testContentAskedForMeanwhile(t *testing.T, s *site) {
 	s.record(t, "content-check", "check_content_asked_for")
 }
 
-// startByCommand is the command of an operator.
-func (s *site) startByCommand(ctx context.Context) started {
-	out, code := s.command(ctx, "check")
+// startByCommand is the command of an operator, on the second primary's host if there is one and other says so.
+func (s *site) startByCommand(ctx context.Context, other bool) started {
+	args := []string{"check"}
+	if other && s.env["API_URL_2"] != "" {
+		args = append(args, "--config", s.ConfigPath("primary-2"))
+	}
+	out, code := s.command(ctx, args...)
 	found := regexp.MustCompile(`run (\S+) of workflow health-check`).FindStringSubmatch(out)
 	if code != 0 || found == nil {
 		return started{how: "pdns-distribute check", err: fmt.Errorf("exit code %d\n%s", code, out)}

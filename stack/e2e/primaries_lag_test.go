@@ -142,6 +142,8 @@ func testLagging(t *testing.T, p *primaries) {
 	js, closeConn, err := p.jetStream()
 	must(t, err)
 	defer closeConn()
+	out, code := p.command(t.Context(), "check") // it surveys the zones on either primary
+	t.Logf("pdns-distribute check, exit code %d\n%s", code, out)
 	asked := 0
 	for ; time.Since(began) < 2*maxLag; asked++ {
 		c := cases[asked%len(cases)]

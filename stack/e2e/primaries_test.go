@@ -75,6 +75,7 @@ func TestTwoPrimaries(t *testing.T) {
 			testPrimaryDies(t, p.on(t, c.victim, c.survivor), c.survivor, c.killed)
 		})
 	}
+	t.Run("one check at a time", func(t *testing.T) { testOneCheckAtATime(t, p.on(t, p.first, p.second).site) })
 	t.Run("database away", func(t *testing.T) { testDatabaseAway(t, p.on(t, p.first, p.second)) })
 }
 
