@@ -151,18 +151,23 @@ func scaleVersions(zones int) []pdns.Version {
 	return list
 }
 
-// publishAll writes the entries as the version store does, without waiting for
-// each, with as much content as such a zone has.
+// publishAll writes the entries as the version store does, with as much content
+// as such a zone has, and without reading each before.
 func publishAll(b *testing.B, js jetstream.JetStream, newest []pdns.Version) {
 	b.Helper()
 	content := make([]byte, 220)
+	group, ctx := errgroup.WithContext(b.Context())
+	group.SetLimit(64)
 	for _, v := range newest {
-		header, err := json.Marshal(v)
-		require.NoError(b, err)
-		_, err = js.PublishAsync("$KV."+broker.BucketZones+"."+pdns.ZoneKey(v.Zone), slices.Concat(header, []byte{'\n'}, content))
-		require.NoError(b, err)
+		group.Go(func() error {
+			header, err := json.Marshal(v)
+			if err == nil {
+				_, err = js.Publish(ctx, "$KV."+broker.BucketZones+"."+pdns.ZoneKey(v.Zone), slices.Concat(header, []byte{'\n'}, content))
+			}
+			return err
+		})
 	}
-	<-js.PublishAsyncComplete()
+	require.NoError(b, group.Wait())
 }
 
 func appliedAll(b *testing.B, newest []pdns.Version) *applied.State {
