@@ -42,8 +42,10 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
   printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
   meanwhile=/usr/sbin/policy-rc.d
 fi
-no_cluster=/etc/postgresql-common/createcluster.d/pdns-distribute.conf
-mkdir -p "\${no_cluster%/*}" && echo 'create_main_cluster = false' >"\$no_cluster"
+case " $* " in *" postgresql "*)
+  no_cluster=/etc/postgresql-common/createcluster.d/pdns-distribute.conf
+  mkdir -p "\${no_cluster%/*}" && echo 'create_main_cluster = false' >"\$no_cluster" ;;
+esac
 trap 'rm -f \$meanwhile \$no_cluster' EXIT
 apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $*
 case " $* " in *" pdns-server "*) if command -v systemctl >/dev/null; then systemctl disable pdns.service || true; fi ;; esac

@@ -172,9 +172,9 @@ func powerdns(t *testing.T, s *system.System, method, url, body string) (int, st
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := "SECONDARY_API_KEY"
-	if strings.HasPrefix(url, env(t, s, "PRIMARY_API_URL")) {
-		key = "API_KEY"
+	key := "API_KEY"
+	if server, _, _ := strings.Cut(url, "/api/"); strings.Contains(env(t, s, "SECONDARY_API_URLS"), server) {
+		key = "SECONDARY_API_KEY"
 	}
 	req.Header.Set("X-API-Key", env(t, s, key))
 	resp, err := http.DefaultClient.Do(req)

@@ -47,7 +47,12 @@ func options(dir string, names ...string) system.Options {
 // up starts a system of the test's own.
 func up(t *testing.T, names ...string) *system.System {
 	t.Helper()
-	s, err := system.Up(t.Context(), options(t.TempDir(), names...))
+	return upWith(t, options(t.TempDir(), names...))
+}
+
+func upWith(t *testing.T, opts system.Options) *system.System {
+	t.Helper()
+	s, err := system.Up(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
