@@ -119,12 +119,11 @@ func (s *zoneSync) askPublisher(ctx workflow.Context, behind activities.ExportZo
 		again.Overrule = publisher
 	}
 	found, err := s.exportOn(ctx, again)
+	if err == nil && found.Outcome != activities.ExportBehind {
+		return s.agree(ctx, found)
+	}
 	if err != nil {
 		behind.Reason = failureText(err)
-		return behind, nil
-	}
-	if found.Outcome != activities.ExportBehind {
-		return s.agree(ctx, found)
 	}
 	return behind, nil
 }
