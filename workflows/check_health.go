@@ -3,12 +3,8 @@ package workflows
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
@@ -167,130 +163,7 @@ func (h *healthCheck) compareOne(ctx workflow.Context, id string) workflow.Futur
 	return workflow.ExecuteActivity(comparing(ctx, id), secondary.CompareZones, activities.CompareZonesInput{Catalogue: h.result.Survey.Catalogue})
 }
 
-// repair has the secondaries that differ repaired, all at once, and says whether
-// any did. Zones that are answered wrongly although they are held right are no
-// concern of a reconcile, and whether an orphaned one is left over is for the
-// primaries to say.
-func (h *healthCheck) repair(ctx workflow.Context) bool {
-	var repairs []workflow.Future
-	var orphans []string
-	for _, s := range h.result.Secondaries {
-		if s.Error != "" || s.Found.Wrong() == 0 {
-			continue
-		}
-		in := ReconcileSecondaryInput{Secondary: s.ID, Trigger: TriggerHealthCheck, Reason: "the health check found differences"}
-		repairs = append(repairs, join(ctx, ReconcileSecondaryType, in, reconcileWithin))
-		if zones := s.Found.AnsweredZones; len(zones) > 0 {
-			summary := fmt.Sprintf("bring %d zones that %s answers wrongly", len(zones), s.ID)
-			repairs = append(repairs, workflow.ExecuteActivity(batching(ctx, SecondaryHostQueue(s.ID), len(zones), summary),
-				secondary.ApplyZones, activities.ZonesInput{Zones: zones}))
-		}
-		orphans = append(orphans, s.Found.OrphanedZones...)
-	}
-	if len(orphans) > 0 {
-		slices.Sort(orphans)
-		orphans = slices.Compact(orphans)
-		summary := fmt.Sprintf("ask the primaries about %d zones", len(orphans))
-		repairs = append(repairs, workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(orphans), summary),
-			scanner.SyncLeftOvers, activities.ZonesInput{Zones: orphans}))
-	}
-	h.phase(ctx, "repairing")
-	for _, repair := range repairs {
-		// What a repair could not do, the next compare finds.
-		if err := repair.Get(ctx, nil); err != nil {
-			h.result.Error = failureText(err)
-		}
-	}
-	return len(repairs) > 0
-}
-
-// compareAgain compares the secondaries that differed, until nothing is left or
-// no more is being repaired.
-func (h *healthCheck) compareAgain(ctx workflow.Context) {
-	for look := 1; ; look++ {
-		left := 0
-		for i := range h.result.Secondaries {
-			s := &h.result.Secondaries[i]
-			if s.Error != "" || s.Left.Wrong() == 0 {
-				continue
-			}
-			s.Left = activities.CompareZonesResult{}
-			if err := h.compareOne(ctx, s.ID).Get(ctx, &s.Left); err != nil {
-				s.Error = hostFailure(s.ID, err)
-			}
-			left += s.Left.LeftOver + s.Left.Ahead
-		}
-		if left == 0 || look == settleLooks || workflow.Sleep(ctx, settleWait) != nil {
-			return
-		}
-	}
-}
-
-// judge sums up. Zones of the names are in the counts; those for the repairs have
-// served.
-func (h *healthCheck) judge() {
-	r := &h.result
-	found := map[string]int{
-		"unpublished": r.Survey.Drift.Unpublished, "changed": r.Survey.Drift.Changed, "gone": r.Survey.Drift.Gone,
-	}
-	if r.Survey.Left > 0 {
-		r.Outcome = OutcomePartial
-	}
-	for i := range r.Secondaries {
-		s := &r.Secondaries[i]
-		s.State = StateInSync
-		if s.Error != "" || s.Left.Wrong() > 0 {
-			s.State, r.Outcome = StateLagging, OutcomePartial
-		}
-		addCounts(found, s.Found.Kinds())
-		r.Repaired += max(0, s.Found.Wrong()-s.Left.Wrong())
-		s.Found.AnsweredZones, s.Found.OrphanedZones, s.Left.AnsweredZones, s.Left.OrphanedZones = nil, nil, nil, nil
-	}
-	r.Found = countsOf(found)
-}
-
-// hostFailure says why nothing is known of a secondary.
-func hostFailure(id string, err error) string {
-	var app *temporal.ApplicationError
-	var timeout *temporal.TimeoutError
-	if errors.As(err, &timeout) && !errors.As(err, &app) {
-		return "its worker does not answer, so nothing looks after what its PowerDNS serves; is pdns-distribute running on " + id + "?"
-	}
-	return failureText(err)
-}
-
 func (h *healthCheck) phase(ctx workflow.Context, phase string) {
 	h.result.Phase = phase
 	workflow.SetCurrentDetails(ctx, h.result.Markdown())
-}
-
-// Markdown renders the report for the web UI and the command line.
-func (r CheckHealthResult) Markdown() string {
-	var b strings.Builder
-	b.WriteString(r.CheckRun.markdown("health check"))
-	fmt.Fprintf(&b, "\n\nprimary %s: %d zones to serve; %s", r.Survey.Primary, r.Survey.Zones, driftText(r.Survey.Drift))
-	if len(r.Survey.Synced) > 0 {
-		fmt.Fprintf(&b, "; exported again: %s", countsText(r.Survey.Synced))
-	}
-	if r.Survey.Left > 0 {
-		fmt.Fprintf(&b, "; %d left for the next check", r.Survey.Left)
-	}
-	for _, s := range r.Secondaries {
-		fmt.Fprintf(&b, "\n\n**%s** %s", s.ID, s.State)
-		if s.Error != "" {
-			fmt.Fprintf(&b, ": %s", s.Error)
-			continue
-		}
-		fmt.Fprintf(&b, ": %d of %d zones right, %d asked for by DNS", s.Left.Right, s.Left.Zones, s.Left.Asked)
-		if s.Found.Wrong() > 0 {
-			fmt.Fprintf(&b, "; found %s, left %d: %s", countsText(s.Found.Kinds()), s.Left.Wrong(), strings.Join(s.Found.Names, ", "))
-		}
-	}
-	if r.Content != nil {
-		b.WriteString("\n\n" + r.Content.markdown("content check"))
-	}
-	if r.Signatures != nil {
-		b.WriteString("\n\n" + r.Signatures.markdown("signature check"))
-	}
-	return b.String()
 }

@@ -91,3 +91,36 @@ func TestReconcileSecondaryNeedsAnID(t *testing.T) {
 	env.ExecuteWorkflow(ReconcileSecondary, ReconcileSecondaryInput{})
 	require.ErrorContains(t, env.GetWorkflowError(), `{"secondary":"<id>"}`)
 }
+
+// A compare goes piece by piece, longer ones after short ones, and shows how far
+// it is; the result is that of all.
+func TestReconcileSecondaryGoesOnUntilNothingRemains(t *testing.T) {
+	env := newReconcileTest(t)
+	var asked []activities.ReconcileZonesInput
+	env.OnActivity(secondary.ReconcileZones, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ReconcileZonesInput) (activities.ReconcileZonesResult, error) {
+			asked = append(asked, in)
+			piece := activities.ReconcileZonesResult{Zones: 1000, Current: 10, Applied: 100, Deleted: 1, Remaining: 990 - 101*len(asked)}
+			piece.Remaining = max(0, piece.Remaining)
+			return piece, nil
+		}).After(10 * time.Second)
+	var halfway ReconcileSecondaryResult
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(QueryStatus)
+		require.NoError(t, err)
+		require.NoError(t, value.Get(&halfway))
+	}, 25*time.Second)
+	env.ExecuteWorkflow(ReconcileSecondary, ReconcileSecondaryInput{Secondary: "a"})
+	result := reconcileResult(t, env)
+	require.Len(t, asked, 10)
+	require.Equal(t, 1000, result.Found.Applied)
+	require.Equal(t, 10, result.Found.Deleted)
+	require.Equal(t, 10, result.Found.Current)
+	require.Nil(t, result.Progress)
+	require.Equal(t, &ReconcileProgress{Done: 202, Total: 990, Rate: 10}, halfway.Progress)
+	for i, in := range asked {
+		require.Equal(t, asked[0].Compare, in.Compare, "all are pieces of one compare")
+		require.LessOrEqual(t, in.Within, longestPiece)
+		require.True(t, i == 0 || in.Within >= asked[i-1].Within)
+	}
+}

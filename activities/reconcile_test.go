@@ -1,0 +1,100 @@
+package activities_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// fakeExporter notes what was to be exported above which version.
+type fakeExporter struct {
+	zones []string
+	above int64
+}
+
+func (f *fakeExporter) ExportAbove(_ context.Context, zones []string, above int64) error {
+	f.zones, f.above = zones, above
+	return nil
+}
+
+func reconcile(t *testing.T, h hosts, in activities.ReconcileZonesInput) activities.ReconcileZonesResult {
+	t.Helper()
+	result, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, in)
+	require.NoError(t, err)
+	return result
+}
+
+// publishZones publishes zones that the secondary has not got yet.
+func publishZones(t *testing.T, h hosts, zones int) {
+	t.Helper()
+	for i := range zones {
+		zone := fmt.Sprintf("z%d.reconcile.", i)
+		makeZone(t, zone)
+		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+	}
+}
+
+// A piece goes on where the last one ended, without another look at all lists; one
+// whose worker died in between compares anew. Either way all is there in the end.
+func TestReconcileGoesOnWhereItEnded(t *testing.T) {
+	for _, died := range []bool{false, true} {
+		t.Run(fmt.Sprintf("worker died: %t", died), func(t *testing.T) {
+			h := newHosts(t)
+			const zones = 40
+			publishZones(t, h, zones)
+			var all activities.ReconcileZonesResult
+			pieces := 0
+			for remaining := 1; remaining > 0; pieces++ {
+				if died {
+					h.secondary = h.again()
+				}
+				piece := reconcile(t, h, activities.ReconcileZonesInput{Compare: "run/1", Within: time.Millisecond})
+				remaining = piece.Remaining
+				all.Add(piece)
+			}
+			require.Greater(t, pieces, 1, "the zones were brought in one piece")
+			require.Equal(t, zones, all.Applied)
+			after := reconcile(t, h, activities.ReconcileZonesInput{Compare: "run/2"})
+			require.Equal(t, zones, after.Current)
+		})
+	}
+}
+
+// Where the bucket is older than what this secondary has applied, as after a
+// restored backup, a fresh export is asked for, above all that was applied.
+func TestReconcileHasWhatIsAheadExportedAgain(t *testing.T) {
+	h := newHosts(t)
+	ahead := &fakeExporter{}
+	h.secondary.Exporter = ahead
+	publishZones(t, h, 3)
+	var highest int64
+	for i := range 2 {
+		v, _, err := h.store.Newest(t.Context(), fmt.Sprintf("z%d.reconcile.", i))
+		require.NoError(t, err)
+		v.Version += int64(1000 * (i + 1))
+		highest = v.Version
+		require.NoError(t, h.secondary.Applied.Set(pdns.AppliedFrom(v, time.Now())))
+	}
+	result := reconcile(t, h, activities.ReconcileZonesInput{})
+	require.Equal(t, 2, result.Ahead)
+	require.Equal(t, 1, result.Applied)
+	require.ElementsMatch(t, []string{"z0.reconcile.", "z1.reconcile."}, ahead.zones)
+	require.Equal(t, highest, ahead.above)
+}
+
+// again is the secondary's worker after it was started again: it has forgotten
+// what it was doing.
+func (h hosts) again() *activities.Secondary {
+	s := h.secondary
+	return &activities.Secondary{
+		ID: s.ID, DNSAddress: s.DNSAddress, Master: s.Master, PowerDNS: s.PowerDNS, DNS: s.DNS, Signing: s.Signing,
+		Transfer: s.Transfer, Versions: s.Versions, Applied: s.Applied, Catalogues: s.Catalogues,
+	}
+}
