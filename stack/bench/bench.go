@@ -157,11 +157,12 @@ func choose(names []string) ([]scenario, error) {
 }
 
 // nativeSettings allow PowerDNS's own replication, for zones of kind Master: the primary tells the secondaries that such a
-// zone's metadata names, and secondaries listen.
+// zone's metadata names, and secondaries listen. PowerDNS waits 10 s for a transfer to begin, too little for a million
+// records on a busy machine.
 var nativeSettings = map[string]string{
 	"pdns-primary":     "only-notify=\n",
-	"pdns-secondary-1": "allow-notify-from=127.0.0.0/8\n",
-	"pdns-secondary-2": "allow-notify-from=127.0.0.0/8\n",
+	"pdns-secondary-1": "allow-notify-from=127.0.0.0/8\naxfr-fetch-timeout=60\n",
+	"pdns-secondary-2": "allow-notify-from=127.0.0.0/8\naxfr-fetch-timeout=60\n",
 }
 
 // leaveAlone keeps the product from distributing the zones of the other ways.
