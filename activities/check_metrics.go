@@ -41,7 +41,13 @@ func (m *CheckMetrics) ended(in NoteCheckInput) {
 		m.found.WithLabelValues(in.Check, kind).Add(float64(n))
 	}
 	m.repaired.WithLabelValues(in.Check).Add(float64(in.Repaired))
-	if in.Outcome != "failed" {
+	m.Recall(in)
+}
+
+// Recall shows a check that ended before this process was started as the last
+// one, without counting it.
+func (m *CheckMetrics) Recall(in NoteCheckInput) {
+	if m != nil && in.Outcome != "failed" {
 		m.lastSuccess.WithLabelValues(in.Check).Set(float64(in.EndedAt.UnixMilli()) / 1000)
 	}
 }

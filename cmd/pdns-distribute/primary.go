@@ -165,6 +165,7 @@ func (p *primary) startWorker(ctx context.Context) error {
 		return nil
 	})
 	p.goRun(ctx, p.mirror.Run)
+	p.goRun(ctx, func(ctx context.Context) { p.recallChecks(ctx, roles.Checks.Metrics) })
 	p.goRun(ctx, func(ctx context.Context) {
 		flows.Run(ctx, func(context.Context) error { return nil }, func() {})
 	})

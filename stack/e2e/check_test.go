@@ -68,6 +68,13 @@ func testCheckInSync(t *testing.T, s *site, zones int) {
 	s.record(t, "health-check", "check_health")
 	s.printed(t, 0, "status", `last health check: in-sync.*`)
 	s.counts(t, "health-check", 1)
+
+	s.do(t, "kill", "primary")
+	s.do(t, "start", "primary")
+	until(t, soon, func() error { // as Temporal remembers it
+		last := s.metric(t, `pdnsdist_check_last_success_timestamp_seconds{check="health-check"}`)
+		return wants(last > 0, "a primary that was started again knows of no last success")
+	})
 }
 
 // counts wants the metrics of the primary to show at least so many runs of the check, and its last success.
