@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,17 +31,7 @@ import (
 var stack *stacktest.Stack
 
 func TestMain(m *testing.M) {
-	var err error
-	if stack, err = stacktest.Up("nats", "pdns-primary", "pdns-secondary-1", "pdns-secondary-2"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := stack.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	stacktest.Main(m, &stack, "nats", "pdns-primary", "pdns-secondary-1", "pdns-secondary-2")
 }
 
 // alone says that there is no other primary.

@@ -2,9 +2,7 @@ package broker_test
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"testing"
 
@@ -14,20 +12,7 @@ import (
 // stack is a real NATS for the tests of this package.
 var stack *stacktest.Stack
 
-func TestMain(m *testing.M) {
-	s, err := stacktest.Up("nats")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { stacktest.Main(m, &stack, "nats") }
 
 // logged collects log lines.
 type logged struct {

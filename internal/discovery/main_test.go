@@ -3,9 +3,7 @@ package discovery_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -23,20 +21,7 @@ import (
 // stack is a real Consul, and a PowerDNS whose API speaks clear text.
 var stack *stacktest.Stack
 
-func TestMain(m *testing.M) {
-	s, err := stacktest.Up("consul", "pdns-primary")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { stacktest.Main(m, &stack, "consul", "pdns-primary") }
 
 func config(role string) discovery.Config {
 	return discovery.Config{

@@ -2,7 +2,7 @@
 // by the stack binary that $STACK_BIN names (`make test` builds and exports it). Without it tests fail, they never skip.
 //
 // One stack of servers takes a second or two to start; a package whose tests need the same one starts it in TestMain
-// with Up and ends it with Down.
+// with Main.
 package stacktest
 
 import (
@@ -42,6 +42,23 @@ func Start(t testing.TB, names ...string) *Stack {
 		}
 	})
 	return s
+}
+
+// Main is the TestMain of a package whose tests share the named processes: it starts them, puts them into stack, runs the
+// tests and exits.
+func Main(m *testing.M, stack **Stack, names ...string) {
+	code := 1
+	s, err := Up(names...)
+	if err == nil {
+		*stack = s
+		code = m.Run()
+		err = s.Down()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // Up starts the named processes for several tests; the caller ends them with Down. They end too when this process is

@@ -2,9 +2,7 @@ package temporal_test
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -19,20 +17,7 @@ import (
 // stack is a real Temporal for the tests of this package.
 var stack *stacktest.Stack
 
-func TestMain(m *testing.M) {
-	s, err := stacktest.Up("temporal")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { stacktest.Main(m, &stack, "temporal") }
 
 // config is how role (primary, secondary-1, operator, reader) connects.
 func config(role string) temporal.Config {

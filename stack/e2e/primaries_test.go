@@ -139,14 +139,14 @@ func testNeverBack(t *testing.T, p *primaries) {
 // dead one cannot be asked.
 func testPrimaryDies(t *testing.T, p *primaries, survivor primaryServer, killed []string) {
 	f := p.startStream(t, streamPause)
-	f.wait(t, 2*streamZones)
+	f.wait(t, streamZones)
 	for _, name := range killed {
 		p.do(t, "kill", name)
 	}
 	f.end()
 	p.use(survivor)
 	f = p.startStream(t, streamPause)
-	f.wait(t, 4*streamZones)
+	f.wait(t, 2*streamZones)
 	calls := f.end()
 	p.changeAll(t) // an event that died with its proxy is published when that is back
 	alone := p.waitRight(t, time.Now())

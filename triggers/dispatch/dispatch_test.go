@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -29,20 +28,7 @@ import (
 // stack is a real Temporal for the tests of this package.
 var stack *stacktest.Stack
 
-func TestMain(m *testing.M) {
-	s, err := stacktest.Up("temporal")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { stacktest.Main(m, &stack, "temporal") }
 
 func dial(t *testing.T, role string) client.Client {
 	t.Helper()

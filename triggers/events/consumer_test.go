@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -31,20 +30,7 @@ const soon = 30 * time.Second
 // stack is a real NATS and Temporal for the tests of this package.
 var stack *stacktest.Stack
 
-func TestMain(m *testing.M) {
-	s, err := stacktest.Up("nats", "temporal")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	stack = s
-	code := m.Run()
-	if err := s.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { stacktest.Main(m, &stack, "nats", "temporal") }
 
 // recorder is a Temporal whose faults a test chooses.
 type recorder struct {
