@@ -41,14 +41,14 @@ func (s *Surveyor) SurveyContent(ctx context.Context, in SurveyInput) (SurveyRes
 }
 
 func (s *Surveyor) content(ctx context.Context, found *survey[listedContent], v pdns.Version) {
-	fresh, outcome, err := s.export(ctx, v.Zone)
+	fresh, outcome, compared, err := s.export(ctx, v.Zone)
 	switch {
 	case err != nil:
 		found.failed(v.Zone, err)
-	case outcome != SurveyedCurrent && outcome != SurveyedPublished:
+	case !compared:
 		found.skip(outcome)
 	default:
-		found.note(outcome, listedContent{Zone: fresh.Zone, Version: fresh.Version, Serial: fresh.Serial, Digest: fresh.Digest})
+		found.note(v.Zone, outcome, listedContent{Zone: fresh.Zone, Version: fresh.Version, Serial: fresh.Serial, Digest: fresh.Digest})
 	}
 }
 

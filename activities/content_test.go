@@ -94,6 +94,22 @@ func TestContentOfOtherZones(t *testing.T) {
 	})
 }
 
+// What another primary published is not published over, since this one's
+// database may lag: a sync is to ask that primary. Meanwhile the published content
+// is what counts.
+func TestContentOfAnotherPrimary(t *testing.T) {
+	i := newInspected(t, 0)
+	const zone = "another.content.example."
+	makeZone(t, zone)
+	i.sync(t, false, zone)
+	i.primary.ID = "primary-2"
+	pdnsutil(t, "add-record", zone, "past", "TXT", "60", `"the API"`)
+	survey := i.surveyContent(t)
+	require.Equal(t, map[string]int{activities.ExportBehind: 1}, survey.Outcomes, survey.Reason)
+	require.Equal(t, []string{zone}, survey.Contested)
+	require.Equal(t, map[string]int{"same": 1}, i.compareContent(t, survey).States)
+}
+
 // The zones are gone through in parts, each zone once.
 func TestSurveyInParts(t *testing.T) {
 	i := newInspected(t, 0)

@@ -36,26 +36,26 @@ func (s *Surveyor) SurveySignatures(ctx context.Context, in SurveyInput) (Survey
 func (s *Surveyor) signatures(ctx context.Context, found *survey[pdns.SignedZone], v pdns.Version) {
 	now, outcome := s.now(), SurveyedCurrent
 	if s.Rules.Ending(v.Expires, now) {
-		fresh, exported, err := s.export(ctx, v.Zone)
+		fresh, exported, compared, err := s.export(ctx, v.Zone)
 		if err != nil {
 			found.failed(v.Zone, err)
 			return
 		}
-		if v, outcome = fresh, exported; outcome != SurveyedCurrent && outcome != SurveyedPublished {
-			found.skip(outcome)
+		if !compared {
+			found.skip(exported)
 			return
 		}
+		v, outcome = fresh, exported
 	}
 	signing, err := s.Local.Signing(ctx, s.Primary.DNSAddress, v.Zone)
 	if err != nil {
 		found.failed(v.Zone, err)
 		return
 	}
-	if s.Rules.Ending(pdns.FirstEnd(v.Expires, signing.Expires), now) {
+	if outcome != ExportBehind && s.Rules.Ending(pdns.FirstEnd(v.Expires, signing.Expires), now) {
 		outcome = SurveyedUnrenewable
-		found.unrenewable(v.Zone)
 	}
-	found.note(outcome, pdns.SignedZone{Zone: v.Zone, Version: v.Version, Signing: signing})
+	found.note(v.Zone, outcome, pdns.SignedZone{Zone: v.Zone, Version: v.Version, Signing: signing})
 }
 
 // CompareSignatures asks the local PowerDNS for the signatures of the zones in a

@@ -80,6 +80,9 @@ type SurveyResult struct {
 	After string `json:"after,omitempty"`
 	// Outcomes counts what became of the zones on the primary.
 	Outcomes map[string]int `json:"outcomes,omitempty"`
+	// Contested lists zones of which this primary holds something else than what
+	// another one published: a sync asks that one first.
+	Contested []string `json:"contested,omitempty"`
 	// Unrenewable lists the first few zones whose signatures end soon on the
 	// primary itself, Failed those that could not be looked at there; Reason is
 	// what was wrong with one of these.
@@ -115,25 +118,26 @@ func newSurvey[L any]() *survey[L] {
 }
 
 // note counts a zone, and takes in the line by which it is compared.
-func (s *survey[L]) note(outcome string, line L) {
+func (s *survey[L]) note(zone, outcome string, line L) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Outcomes[outcome]++
 	s.lines = append(s.lines, line)
+	switch outcome {
+	case ExportBehind:
+		s.Contested = append(s.Contested, zone)
+	case SurveyedUnrenewable:
+		s.Unrenewable = append(s.Unrenewable, zone)
+	}
 }
 
 // sorted returns the result with the first few names of each kind.
 func (s *survey[L]) sorted() SurveyResult {
+	slices.Sort(s.Contested)
 	slices.Sort(s.Unrenewable)
 	slices.Sort(s.Failed)
 	s.Unrenewable, s.Failed = first(s.Unrenewable), first(s.Failed)
 	return s.SurveyResult
-}
-
-func (s *survey[L]) unrenewable(zone string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.Unrenewable = append(s.Unrenewable, zone)
 }
 
 // skip counts a zone that takes no part in the comparison.
@@ -223,21 +227,22 @@ func (s *Surveyor) part(ctx context.Context, in SurveyInput, size int, wanted fu
 	return versions, after, nil
 }
 
-// export has the newest version of a zone published. Its outcome is
-// SurveyedCurrent or SurveyedPublished; any other is that of the export and says
-// that there is nothing to compare now: the zone's own sync sees to it.
-func (s *Surveyor) export(ctx context.Context, zone string) (pdns.Version, string, error) {
+// export has the newest version of a zone published and returns it, false where
+// secondaries are not to be compared with it: a zone that is gone, or is not
+// distributed any more, is for its own sync to deal with.
+func (s *Surveyor) export(ctx context.Context, zone string) (v pdns.Version, outcome string, compared bool, err error) {
 	result, err := s.Primary.export(ctx, zone, ExportZoneInput{Zone: zone})
 	if err != nil {
 		s.Primary.Metrics.exported("failed")
-		return pdns.Version{}, "", err
+		return pdns.Version{}, "", false, err
 	}
 	s.Primary.Metrics.exported(result.Outcome)
-	switch {
-	case result.Version.Deleted:
-		return result.Version, ExportGone, nil
-	case result.Outcome == ExportUnchanged:
-		return result.Version, SurveyedCurrent, nil
+	outcome = result.Outcome
+	switch outcome {
+	case ExportUnchanged:
+		outcome, compared = SurveyedCurrent, true
+	case ExportPublished, ExportBehind, ExportHeld:
+		compared = true
 	}
-	return result.Version, result.Outcome, nil
+	return result.Version, outcome, compared && !result.Version.Deleted, nil
 }

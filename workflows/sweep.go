@@ -26,6 +26,8 @@ type sweep struct {
 
 	targets []activities.Target
 	batches int
+	// contested counts the zones about which primaries are still at odds.
+	contested int
 }
 
 func (s *sweep) run(ctx workflow.Context) error {
@@ -43,7 +45,9 @@ func (s *sweep) run(ctx workflow.Context) error {
 		}
 		s.surveyed(part)
 		s.phase(ctx, fmt.Sprintf("comparing %d zones", part.Zones))
-		if wrong := s.compareAll(ctx, part, firstLook); len(wrong) > 0 {
+		wrong := append(s.compareAll(ctx, part, firstLook), part.Contested...)
+		slices.Sort(wrong)
+		if wrong = slices.Compact(wrong); len(wrong) > 0 {
 			if err := s.repair(ctx, wrong); err != nil {
 				return err
 			}
@@ -58,6 +62,7 @@ func (s *sweep) run(ctx workflow.Context) error {
 
 // begin forgets what a round before has found.
 func (s *sweep) begin() {
+	s.contested = 0
 	*s.result = SweepResult{CheckRun: s.result.CheckRun, Surveyed: make(map[string]int)}
 	s.result.Found = make(map[string]int)
 	for _, target := range s.targets {
@@ -80,6 +85,10 @@ func (s *sweep) surveyed(part activities.SurveyResult) {
 		addCounts(s.result.Found, map[string]int{"changed": n})
 		s.result.Repaired += n
 	}
+	if n := len(part.Contested); n > 0 {
+		addCounts(s.result.Found, map[string]int{"contested": n})
+		s.result.Repaired += n // less those that are so at the second look
+	}
 	s.result.Unrenewable = few(s.result.Unrenewable, part.Unrenewable)
 	s.result.Failed = few(s.result.Failed, part.Failed)
 	if part.Reason != "" {
@@ -97,7 +106,7 @@ const (
 )
 
 // compareAll has every secondary that answers compare itself with a list, all at
-// once, and returns the zones that are wrong on any.
+// once, and returns the zones that are wrong, once for each that finds so.
 func (s *sweep) compareAll(ctx workflow.Context, part activities.SurveyResult, look look) []string {
 	if part.List == "" {
 		return nil
@@ -137,8 +146,7 @@ func (s *sweep) compareAll(ctx workflow.Context, part activities.SurveyResult, l
 		}
 		wrong = append(wrong, found...)
 	}
-	slices.Sort(wrong)
-	return slices.Compact(wrong)
+	return wrong
 }
 
 // answer takes in what one comparison found.
@@ -168,6 +176,8 @@ func (s *sweep) repair(ctx workflow.Context, wrong []string) error {
 		return err
 	}
 	s.compareAll(ctx, part, secondLook)
+	s.contested += len(part.Contested)
+	s.result.Left = few(s.result.Left, part.Contested)
 	return nil
 }
 
@@ -208,7 +218,8 @@ func (s *sweep) judge() {
 	for _, swept := range all {
 		r.Repaired += swept.Found - swept.Left
 	}
-	if lagging > 0 || r.Outside.Left > 0 || r.Outside.Error != "" || len(r.Unrenewable) > 0 || len(r.Failed) > 0 {
+	r.Repaired -= s.contested
+	if lagging > 0 || s.contested > 0 || r.Outside.Left > 0 || r.Outside.Error != "" || len(r.Unrenewable) > 0 || len(r.Failed) > 0 {
 		r.Outcome = OutcomePartial
 	} else {
 		r.Error = "" // what was wrong on the way has been mended

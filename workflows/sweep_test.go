@@ -125,6 +125,27 @@ func TestSweepRepairs(t *testing.T) {
 	require.Contains(t, result.Markdown(), "still wrong: a.")
 }
 
+// What primaries are at odds about is synced, which asks the one that published;
+// where they still are, that is left.
+func TestSweepOfContestedZones(t *testing.T) {
+	for outcome, still := range map[string][]string{OutcomeInSync: nil, OutcomePartial: {"x."}} {
+		env := newSweepTest(t, ContentCheck, "a")
+		env.OnActivity(surveyor.SurveyContent, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.SurveyInput) (activities.SurveyResult, error) {
+			if len(in.Zones) > 0 {
+				return activities.SurveyResult{List: "again", Contested: still}, nil
+			}
+			return activities.SurveyResult{List: "all", Zones: 2, Contested: []string{"x.", "y."}}, nil
+		})
+		env.compares(secondary.CompareContent, func(string, string) ([]string, error) { return nil, nil })
+		result := env.run(t, CheckContent, CheckInput{})
+		require.Equal(t, outcome, result.Outcome)
+		require.Equal(t, map[string]int{"contested": 2}, result.Found)
+		require.Equal(t, 2-len(still), result.Repaired)
+		require.Equal(t, still, result.Left)
+		require.Equal(t, []string{"x.", "y."}, env.synced[0].Zones)
+	}
+}
+
 // A secondary whose worker does not answer is lagging, is not waited for again,
 // and holds up nobody.
 func TestSweepWithoutOneSecondary(t *testing.T) {
