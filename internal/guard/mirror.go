@@ -54,7 +54,6 @@ func (m *Mirror) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := m.watch(ctx)
 		if err == nil || ctx.Err() != nil {
-			m.state.OK()
 			continue
 		}
 		m.state.Failed(broker.Explain(err))
@@ -95,6 +94,7 @@ func (m *Mirror) watch(ctx context.Context) error {
 			}
 			if entry == nil {
 				complete = true
+				m.state.OK()
 			} else {
 				note(fresh, entry)
 			}

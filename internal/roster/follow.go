@@ -27,9 +27,11 @@ const (
 func (r *Roster) Follow(ctx context.Context, id string, log *slog.Logger, notice func(pdns.Secondary)) {
 	state := outage.Log{Logger: log, What: "following this secondary's entry of the roster"}
 	for ctx.Err() == nil {
-		err := r.follow(ctx, id, notice)
-		if err == nil || ctx.Err() != nil {
+		err := r.follow(ctx, id, func(s pdns.Secondary) {
 			state.OK()
+			notice(s)
+		})
+		if err == nil || ctx.Err() != nil {
 			continue
 		}
 		state.Failed(broker.Explain(err), "secondary", id)

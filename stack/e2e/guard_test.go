@@ -1,0 +1,323 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/system"
+)
+
+// TestGuard has a system of its own: what is deleted there past the proxy counts for all of it.
+func TestGuard(t *testing.T) {
+	s := startSite(t)
+	zones := guardZones(0, 40)
+	s.make(t, zones, 1)
+	t.Run("half of the zones gone", func(t *testing.T) { testHalfGone(t, s.on(t), zones[:21], zones[21:]) })
+	t.Run("no zone left", func(t *testing.T) { testNoneLeft(t, s.on(t), zones[21:]) })
+	t.Run("a zone shrinks", func(t *testing.T) { testShrinks(t, s.on(t)) })
+	t.Run("500 deletes by the API", func(t *testing.T) { testManyAPIDeletes(t, s.on(t)) })
+	t.Run("a secondary's life", func(t *testing.T) { testLifeCycle(t, s.on(t)) })
+}
+
+func guardZones(from, to int) []string {
+	var zones []string
+	for i := from; i < to; i++ {
+		zones = append(zones, fmt.Sprintf("g%03d.guard.example.", i))
+	}
+	return zones
+}
+
+// make makes zones through the proxy and waits until they are served.
+func (s *site) make(t *testing.T, zones []string, serial uint32) {
+	t.Helper()
+	for _, zone := range zones {
+		s.proxy.create(t, zone, serial)
+	}
+	for _, zone := range zones {
+		until(t, soon, func() error { return servesSerial(t.Context(), zone, serial, s.secondaries...) })
+	}
+}
+
+// allServed returns nil when every secondary serves every zone.
+func (s *site) allServed(ctx context.Context, serial uint32, zones []string) error {
+	for _, zone := range zones {
+		if err := servesSerial(ctx, zone, serial, s.secondaries...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// program publishes an event as another program does, which may do nothing but that.
+func (s *site) program(t *testing.T, subject string, zones ...string) {
+	t.Helper()
+	conn, err := s.ConnectNATS(system.RoleProgram)
+	must(t, err)
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	must(t, err)
+	for _, zone := range zones {
+		_, err := js.Publish(t.Context(), subject, fmt.Appendf(nil, `{"zone":%q}`, zone))
+		must(t, err)
+	}
+}
+
+// digestOf is the digest that `status` shows of a hold.
+func (s *site) digestOf(t *testing.T, hold string) string {
+	t.Helper()
+	out, _ := s.command(t.Context(), "status")
+	found := regexp.MustCompile(`(?m)^held ` + regexp.QuoteMeta(hold) + `: .* digest ([0-9a-f]+)$`).FindStringSubmatch(out)
+	if found == nil {
+		t.Fatalf("no hold %s in\n%s", hold, out)
+	}
+	return found[1]
+}
+
+// shows returns nil when a primary's metrics have this line.
+func (s *site) shows(ctx context.Context, line string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.env["PRIMARY_METRICS_URL"], nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return errOr(err, wants(strings.Contains(string(body), "\n"+line+"\n"), "no %q in the metrics", line))
+}
+
+// testHalfGone: 21 of 40 zones are lost past the proxy, and a program tells of each. That is nobody's will.
+func testHalfGone(t *testing.T, s *site, gone, left []string) {
+	for _, zone := range gone {
+		s.direct.delete(t, zone)
+	}
+	s.program(t, "zone.delete", gone...)
+	until(t, soon, func() error {
+		return s.prints(t, 0, "status", `held deletes: 21 held since .*`, ` +21 of 40 zones are gone .*guard\.max_delete.*`, ` +g000\.guard\.example\. .* and 1 more`)
+	})
+	must(t, s.allServed(t.Context(), 1, append(append([]string{}, gone...), left...)))
+	s.printed(t, 1, "resync "+gone[3], regexp.QuoteMeta(gone[3])+` held: .*`, ` +zone g003.*decide with .pdns-distribute approve deletes.*`)
+	until(t, soon, func() error {
+		return s.shows(t.Context(), `pdnsdist_held_changes{decision="undecided",kind="delete"} 21`)
+	})
+
+	// It stays so over a restart, of Temporal without its data too.
+	s.do(t, "stop", "primary")
+	s.do(t, "stop", "temporal")
+	for _, name := range []string{"temporal.db", "temporal.db-wal", "temporal.db-shm"} {
+		must(t, os.RemoveAll(filepath.Join(s.Dir(), "data", name)))
+	}
+	s.do(t, "start", "temporal")
+	s.do(t, "start", "primary")
+	until(t, 2*time.Minute, func() error {
+		held, err := s.hold(t.Context(), "deletes")
+		return errOr(err, wants(held.Outcome == "held" && held.Held.Undecided == 21, "the hold is %+v", held))
+	})
+	must(t, s.allServed(t.Context(), 1, gone))
+
+	s.printed(t, 1, "approve deletes --digest 000000000000000000000000", `pdns-distribute: what is held as deletes is not what digest 0+ stands for.*`)
+	s.printed(t, 1, "approve shrink/"+gone[0], `pdns-distribute: nothing is held as shrink/.*`)
+	s.printed(t, 2, "approve everything", `pdns-distribute: "everything" is no hold.*`)
+	must(t, s.allServed(t.Context(), 1, gone))
+	s.printed(t, 0, "approve deletes --digest "+s.digestOf(t, "deletes"), `approved deletes: 21 changes`)
+	for _, zone := range gone {
+		until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
+	}
+	must(t, s.allServed(t.Context(), 1, left))
+	until(t, soon, func() error {
+		return s.shows(t.Context(), `pdnsdist_held_changes{decision="undecided",kind="delete"} 0`)
+	})
+}
+
+// testNoneLeft: the primary has lost everything. The scan finds it, the guard holds it, and it comes back.
+func testNoneLeft(t *testing.T, s *site, zones []string) {
+	for _, zone := range zones {
+		s.direct.delete(t, zone)
+	}
+	s.command(t.Context(), "check")
+	until(t, 2*time.Minute, func() error {
+		return s.prints(t, 0, "status", fmt.Sprintf(`held deletes: %d held since .*`, len(zones)), ` +the primary lists no zone that is distributed.*`)
+	})
+	must(t, s.allServed(t.Context(), 1, zones))
+	s.printed(t, 0, "reject deletes", fmt.Sprintf(`rejected deletes: %d changes`, len(zones)))
+	s.printed(t, 0, "status", ` +rejected: stays as it was published.*`)
+	until(t, soon, func() error {
+		held, err := s.hold(t.Context(), "deletes")
+		return errOr(err, wants(held.Held.Rejected == len(zones) && held.Held.Undecided == 0, "the hold is %+v", held))
+	})
+	s.command(t.Context(), "check") // asks for them again
+	must(t, s.allServed(t.Context(), 1, zones))
+
+	for _, zone := range zones {
+		s.direct.create(t, zone, 2)
+	}
+	s.command(t.Context(), "check")
+	until(t, 2*time.Minute, func() error { return s.allServed(t.Context(), 2, zones) })
+	until(t, soon, func() error { return s.nothingHeld(t.Context()) })
+}
+
+func (s *site) nothingHeld(ctx context.Context) error {
+	out, _ := s.command(ctx, "status")
+	return wants(!strings.Contains(out, "held "), "something is held:\n%s", out)
+}
+
+// testShrinks: a zone that loses most of its records past the proxy is held, one that is un-signed is not.
+func testShrinks(t *testing.T, s *site) {
+	const zone = "shrinks.guard.example."
+	many := func(n int) rrset {
+		var values []string
+		for i := range n {
+			values = append(values, fmt.Sprintf(`"%d"`, i))
+		}
+		return set("many."+zone, "TXT", values...)
+	}
+	s.proxy.create(t, zone, 1, many(150))
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 1, s.secondaries...) })
+	s.proxy.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": true})
+	s.direct.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": false})
+	s.direct.patch(t, zone, soa(zone, 2))
+	s.program(t, "zone.modified", zone)
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 2, s.secondaries...) })
+	must(t, s.nothingHeld(t.Context()))
+
+	s.direct.patch(t, zone, many(20), soa(zone, 3))
+	s.program(t, "zone.modified", zone)
+	until(t, soon, func() error {
+		return s.prints(t, 0, "status", `held shrink/`+regexp.QuoteMeta(zone)+`: 1 held since .*`, ` +the zone shrinks from 153 records to 23 .*`)
+	})
+	must(t, servesSerial(t.Context(), zone, 2, s.secondaries...))
+	c, err := dialTemporal(s.env)
+	must(t, err)
+	defer c.Close()
+	must(t, c.SignalWorkflow(t.Context(), "held/shrink/"+zone, "", "approve", map[string]string{"digest": s.digestOf(t, "shrink/"+zone)}))
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 3, s.secondaries...) })
+
+	s.proxy.patch(t, zone, many(150), soa(zone, 4))
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 4, s.secondaries...) })
+	s.proxy.patch(t, zone, many(20), soa(zone, 5))
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 5, s.secondaries...) })
+	until(t, soon, func() error { return s.nothingHeld(t.Context()) })
+}
+
+// testManyAPIDeletes: 500 zones deleted through the proxy go at once.
+func testManyAPIDeletes(t *testing.T, s *site) {
+	zones := guardZones(100, 600)
+	s.make(t, zones, 1)
+	began := time.Now()
+	for _, zone := range zones {
+		s.proxy.delete(t, zone)
+	}
+	deleted := time.Since(began)
+	for _, zone := range zones {
+		until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
+	}
+	t.Logf("500 zones deleted in %s, served nowhere after %s", deleted.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	until(t, soon, func() error { return s.nothingHeld(t.Context()) })
+}
+
+// holdStatus is what HoldChange answers to the query "status": a contract with people and scripts.
+type holdStatus struct {
+	Outcome string `json:"outcome"`
+	Held    struct {
+		Undecided int    `json:"undecided"`
+		Rejected  int    `json:"rejected"`
+		Digest    string `json:"digest"`
+	} `json:"held"`
+}
+
+// hold asks the workflow of a hold.
+func (s *site) hold(ctx context.Context, name string) (status holdStatus, err error) {
+	c, err := dialTemporal(s.env)
+	if err != nil {
+		return status, err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	value, err := c.QueryWorkflow(ctx, "held/"+name, "", "status")
+	if err != nil {
+		return status, err
+	}
+	return status, value.Get(&status)
+}
+
+// testLifeCycle: a secondary is paused, resumed, drained and forgotten.
+func testLifeCycle(t *testing.T, s *site) {
+	one, two := s.secondaries[0], s.secondaries[1]
+	create := func(zone string) {
+		s.proxy.create(t, zone, 1)
+		until(t, soon, func() error { return servesSerial(t.Context(), zone, 1, two) })
+	}
+	s.printed(t, 0, "pause secondary-1", `secondary-1 is paused: .*`)
+	until(t, soon, func() error { return s.prints(t, 0, "status", `secondary-1 +drained .*`) })
+	const zone = "a.life.example."
+	create(zone)
+	until(t, soon, func() error {
+		got, err := s.status(t.Context(), zone)
+		return errOr(err, wants(got.Outcome == "in-sync" && got.Phase == "", "status %s", got))
+	})
+	s.printed(t, 1, "resync --all --secondary secondary-1", `secondary-1 skipped: .*`, `secondary secondary-1 is paused and gets nothing.*`)
+	must(t, notServed(t.Context(), zone, one))
+	until(t, soon, func() error { return s.shows(t.Context(), `pdnsdist_secondaries{state="paused"} 1`) })
+
+	// It stays paused over a restart, also when the roster was lost.
+	s.do(t, "stop", "secondary-1")
+	s.do(t, "start", "secondary-1")
+	create("b.life.example.")
+	must(t, notServed(t.Context(), "b.life.example.", one))
+	must(t, s.loseRoster(t.Context()))
+	until(t, 2*time.Minute, func() error {
+		return s.prints(t, 0, "status", `secondary-1 +(paused|drained) .*`, `secondary-2 +yes .*`)
+	})
+	must(t, notServed(t.Context(), zone, one))
+
+	s.printed(t, 0, "resume secondary-1", `secondary-1 is resumed`, `secondary-1 in-sync: .*`)
+	must(t, servesSerial(t.Context(), zone, 1, one))
+	must(t, servesSerial(t.Context(), "b.life.example.", 1, one))
+	s.printed(t, 0, "drain secondary-1", `secondary-1 is drained: .*`)
+	s.printed(t, 0, "resume secondary-1", `secondary-1 in-sync: .*`)
+
+	s.printed(t, 1, "forget secondary-1", `pdns-distribute: secondary-1 still runs and would join again.*`)
+	s.printed(t, 1, "forget nobody", `pdns-distribute: secondary nobody: no such secondary.*`)
+	s.do(t, "stop", "secondary-1")
+	until(t, soon, func() error { return s.shows(t.Context(), `pdnsdist_secondaries{state="absent"} 1`) })
+	until(t, soon, func() error { return s.prints(t, 0, "forget secondary-1", `secondary-1 is off the roster.*`) })
+	out, _ := s.command(t.Context(), "status")
+	must(t, wants(!strings.Contains(out, "secondary-1"), "forgotten and listed:\n%s", out))
+	create("c.life.example.")
+	s.do(t, "start", "secondary-1")
+	until(t, soon, func() error { return servesSerial(t.Context(), "c.life.example.", 1, one) })
+}
+
+// loseRoster removes the roster's bucket.
+func (s *site) loseRoster(ctx context.Context) error {
+	conn, err := s.ConnectNATS(system.RoleOperator)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	return js.DeleteKeyValue(ctx, "pdns-secondaries")
+}
+
+func errOr(first, second error) error {
+	if first != nil {
+		return first
+	}
+	return second
+}
