@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"fmt"
-	"iter"
 	"sync"
 	"time"
 
@@ -63,10 +62,8 @@ type Guard struct {
 	// of a zone that has none asks nobody.
 	MayHold  func(zone string) bool
 	Announce Announcer
-	// Published lists the newest versions of all zones.
-	Published interface {
-		All(ctx context.Context) iter.Seq2[pdns.Version, error]
-	}
+	// Published knows the newest versions of all zones.
+	Published NewestVersions
 
 	surveys surveys
 }
@@ -157,24 +154,21 @@ func (g *Guard) askLedger(ctx context.Context, p *Primary, gone []pdns.Version, 
 func (g *Guard) survey(ctx context.Context, p *Primary) (pdns.Survey, error) {
 	// What is published first: a zone that is made and published in between is
 	// then not taken for gone.
-	published := make(map[string]bool)
-	for v, err := range g.Published.All(ctx) {
-		if err != nil {
-			return pdns.Survey{}, fmt.Errorf("list the newest versions: %w", err)
-		}
-		published[v.Zone] = !v.Deleted
+	newest, err := g.Published.Newest(ctx)
+	if err != nil {
+		return pdns.Survey{}, fmt.Errorf("list the newest versions: %w", err)
 	}
 	listed, err := p.zonesByName(ctx)
 	if err != nil {
 		return pdns.Survey{}, err
 	}
-	var there []string
-	for zone, is := range published {
-		if is {
-			there = append(there, zone)
+	var published []string
+	for zone, v := range newest {
+		if !v.Deleted {
+			published = append(published, zone)
 		}
 	}
-	return pdns.NewSurvey(there, listed), nil
+	return pdns.NewSurvey(published, listed), nil
 }
 
 // approved reports whether a person approved that just this version is deleted.

@@ -87,7 +87,7 @@ func newHostsWith(t *testing.T, number int) hosts {
 			PowerDNS: api.New(stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY")),
 			Guard: &activities.Guard{
 				Rules:   pdns.Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
-				Ledgers: memory, Holds: memory, List: memory, MayHold: func(string) bool { return true }, Announce: told, Published: store,
+				Ledgers: memory, Holds: memory, List: memory, MayHold: func(string) bool { return true }, Announce: told, Published: allOf{store},
 			},
 			Timing: activities.Timing{MinInterval: time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
@@ -162,4 +162,18 @@ func call(t *testing.T, method, path string, body any) {
 		return
 	}
 	require.Less(t, response.StatusCode, 300, "%s %s: %s", method, path, answer)
+}
+
+// allOf reads the newest versions of all zones from the store itself.
+type allOf struct{ store *versions.Store }
+
+func (a allOf) Newest(ctx context.Context) (map[string]pdns.Version, error) {
+	newest := make(map[string]pdns.Version)
+	for v, err := range a.store.All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		newest[v.Zone] = v
+	}
+	return newest, nil
 }

@@ -126,7 +126,7 @@ func newSystem(t *testing.T) system {
 			Versions: store, Peers: fixed{}, SpoolDir: t.TempDir(),
 			Guard: &activities.Guard{
 				Rules:   pdns.Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
-				Ledgers: memory, Holds: memory, List: memory, MayHold: func(string) bool { return true }, Announce: starter{dispatcher}, Published: store,
+				Ledgers: memory, Holds: memory, List: memory, MayHold: func(string) bool { return true }, Announce: starter{dispatcher}, Published: allOf{store},
 			},
 			Timing: activities.Timing{MinInterval: 50 * time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
@@ -272,4 +272,18 @@ func (s system) record(t *testing.T, id, name string) {
 	}
 	data, err := protojson.Marshal(&history)
 	require.NoError(t, errors.Join(err, os.WriteFile(filepath.Join("..", "workflows", "testdata", "histories", name+".json"), data, 0o644)))
+}
+
+// allOf reads the newest versions of all zones from the store itself.
+type allOf struct{ store *versions.Store }
+
+func (a allOf) Newest(ctx context.Context) (map[string]pdns.Version, error) {
+	newest := make(map[string]pdns.Version)
+	for v, err := range a.store.All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		newest[v.Zone] = v
+	}
+	return newest, nil
 }

@@ -213,7 +213,7 @@ func (p *primary) newExports(ctx context.Context) *activities.Primary {
 		Selection: pdns.Selection(conf.Zones),
 		Guard: &activities.Guard{
 			Rules: pdns.Guard(conf.Guard), Ledgers: p.guard, Holds: p.guard, List: p.guard, MayHold: held.MayHold,
-			Announce: starter{p.dispatcher}, Published: p.versions,
+			Announce: starter{p.dispatcher}, Published: p.mirror,
 		},
 		Metrics: activities.NewPrimaryMetrics(p.registry),
 	}
