@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,9 +134,10 @@ func TestAVersionIsAppliedAsItIsPublished(t *testing.T) {
 	h := newHosts(t)
 	follower := h.follow(t)
 	ready := make(chan struct{})
+	followed := sync.OnceFunc(func() { close(ready) })
 	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), func(v pdns.Version, content []byte) {
 		if v.Zone == "marker.example." {
-			close(ready)
+			followed()
 			return
 		}
 		follower.Published(v, content)
