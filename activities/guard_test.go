@@ -269,7 +269,7 @@ func TestAnExcludedZoneIsDeletedWithinTheGuard(t *testing.T) {
 	require.Equal(t, activities.ExportSkipped, again.Outcome)
 	require.Contains(t, again.Reason, "zones.exclude")
 
-	h.primary.Selection = pdns.Selection{Include: []string{"exmaple."}} // a slip of the pen
+	h.primary.Selection = pdns.Selection{Include: []string{"exampel."}} // a slip of the pen
 	require.Equal(t, 3, exportAll(t, h.primary, zones[1:], pdns.NotProxied).Outcomes[activities.ExportHeld])
 	h.primary.Selection = pdns.Selection{}
 	require.Equal(t, map[string]int{activities.ExportUnchanged: 3, activities.ExportPublished: 1}, exportAll(t, h.primary, zones, pdns.NotProxied).Outcomes)

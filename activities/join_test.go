@@ -60,7 +60,7 @@ func (f *fakeRuns) Beat(context.Context, []byte, any) error {
 func (f *fakeRuns) Complete(_ context.Context, _ []byte, result any, err error) error {
 	c := completion{err: err}
 	if err == nil {
-		c.result = result.(activities.JoinWorkflowResult) //nolint:errcheck // the test's
+		c.result = result.(activities.JoinWorkflowResult)
 	}
 	f.completed <- c
 	return nil

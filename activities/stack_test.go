@@ -98,8 +98,6 @@ func newHostsWith(t *testing.T, number int) hosts {
 	}
 }
 
-func firstOf(list string) string { return strings.Split(list, ",")[0] }
-
 // export runs ExportZone as Temporal would, once.
 func export(p *activities.Primary, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
 	return run[activities.ExportZoneResult](p, p.ExportZone, in)

@@ -51,7 +51,7 @@ func (s *Store) readList(ctx context.Context, name string, list any) error {
 	if err != nil {
 		return err
 	}
-	defer content.Close() //nolint:errcheck // what was read is complete or an error
+	defer content.Close()
 	expanded, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return err
