@@ -110,7 +110,7 @@ type Event struct {
 	// Primary is the ID of the primary whose PowerDNS took the change.
 	Primary string `json:"primary,omitempty"`
 	// Taken says that Primary answered the change with success. Otherwise it
-	// is unknown whether anything was changed there.
+	// is unknown whether anything was changed there. Believed with a proof only.
 	Taken bool `json:"taken,omitempty"`
 	// RRsets names the changed RRsets where known. A hint, never trusted.
 	RRsets []RRsetName `json:"rrsets,omitempty"`

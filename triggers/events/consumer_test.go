@@ -98,6 +98,9 @@ func start(t *testing.T, js jetstream.JetStream, d Dispatcher) *running {
 	c, err := New(Config{
 		JetStream: js, Dispatcher: d, Registerer: r.metrics, Log: slog.New(slog.DiscardHandler),
 		Ensure: func(ctx context.Context) error { return ensure(ctx, js) },
+		Proven: func(_ context.Context, event pdns.Event) (pdns.Proxied, error) {
+			return map[string]pdns.Proxied{"ours": pdns.ProxiedDelete}[event.Proof], nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +178,7 @@ func TestEventsReachDispatcher(t *testing.T) {
 	r := start(t, js, d)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, subject := range broker.DefaultSubjects {
-		data, err := json.Marshal(pdns.Event{Zone: "EXAMPLE.Org", CreatedAt: at, ChangeID: subject, Primary: "primary-2", RRsets: []pdns.RRsetName{{Name: "a.", Type: "A"}}})
+		data, err := json.Marshal(pdns.Event{Zone: "EXAMPLE.Org", CreatedAt: at, ChangeID: subject, Primary: "primary-2", Taken: true, Proof: map[bool]string{true: "ours"}[subject == "zone.delete"], RRsets: []pdns.RRsetName{{Name: "a.", Type: "A"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +198,8 @@ func TestEventsReachDispatcher(t *testing.T) {
 		}
 		switch in.Zone {
 		case "example.org.":
-			if in.Primary != "primary-2" || !change.CreatedAt.Equal(at) || !strings.HasPrefix(change.ChangeID, "zone.") {
+			proven := change.ChangeID == "zone.delete"
+			if in.Primary != "primary-2" || change.Taken != proven || (change.Proxied == pdns.ProxiedDelete) != proven || !change.CreatedAt.Equal(at) || !strings.HasPrefix(change.ChangeID, "zone.") {
 				t.Errorf("%+v, %+v", in, change)
 			}
 		case "odd.example.":

@@ -65,7 +65,7 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 	if err != nil {
 		return err
 	}
-	of := sort{primary: hint(event.Primary), taken: event.Taken, proxied: proxied}
+	of := sort{primary: hint(event.Primary), taken: event.Taken && proxied != pdns.NotProxied, proxied: proxied}
 	// A name that may be too long for a workflow ID is left to SyncZone to refuse.
 	if len(event.Zone) <= maxBatchName && !c.pace.alone(event.Zone, time.Now()) {
 		return c.batches.add(ctx, event.Zone, hint(event.ChangeID), of, id)
