@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -67,13 +66,11 @@ func (r CompareZonesResult) Wrong() int {
 	return r.Missing + r.Outdated + r.Ahead + r.LeftOver + r.Foreign + r.Answered
 }
 
-// Kinds are the differences by kind, each that there is.
+// Kinds are the differences by kind.
 func (r CompareZonesResult) Kinds() map[string]int {
-	kinds := map[string]int{
+	return map[string]int{
 		"missing": r.Missing, "outdated": r.Outdated, "ahead": r.Ahead, "left over": r.LeftOver, "foreign": r.Foreign, "answered wrongly": r.Answered,
 	}
-	maps.DeleteFunc(kinds, func(_ string, n int) bool { return n == 0 })
-	return kinds
 }
 
 // CompareZones compares what this secondary holds, has applied and answers with

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -125,15 +124,30 @@ func (r CheckRun) markdown(what string) string {
 	return text
 }
 
+// kindsOf returns the kinds that are counted, in the order of the alphabet:
+// workflow code must not depend on a map's order.
+func kindsOf(counts map[string]int) []string {
+	var kinds []string
+	//workflowcheck:ignore // the order is made below
+	for kind, n := range counts {
+		if n != 0 {
+			kinds = append(kinds, kind)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
 // countsOf leaves out what is zero.
 func countsOf(counts map[string]int) map[string]int {
-	maps.DeleteFunc(counts, func(_ string, n int) bool { return n == 0 })
-	return counts
+	some := make(map[string]int)
+	addCounts(some, counts)
+	return some
 }
 
 // addCounts adds more to counts.
 func addCounts(counts, more map[string]int) {
-	for _, kind := range slices.Sorted(maps.Keys(more)) {
+	for _, kind := range kindsOf(more) {
 		counts[kind] += more[kind]
 	}
 }
@@ -141,10 +155,8 @@ func addCounts(counts, more map[string]int) {
 // countsText is "2 missing, 1 outdated", in the order of the alphabet.
 func countsText(counts map[string]int) string {
 	var parts []string
-	for _, kind := range slices.Sorted(maps.Keys(counts)) {
-		if counts[kind] != 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[kind], kind))
-		}
+	for _, kind := range kindsOf(counts) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[kind], kind))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -227,21 +226,6 @@ func (s *site) pdnsutil(t testing.TB, args ...string) {
 	if out, err := exec.CommandContext(t.Context(), "pdnsutil", args...).CombinedOutput(); err != nil {
 		t.Fatalf("pdnsutil %v: %v\n%s", args, err, out)
 	}
-}
-
-// report returns the newest health check's, while it runs too.
-func (s *site) report(ctx context.Context) (checkReport, error) {
-	var r checkReport
-	c, err := dialTemporal(s.env)
-	if err != nil {
-		return r, err
-	}
-	defer c.Close()
-	value, err := c.QueryWorkflow(ctx, "health-check", "", "status")
-	if err != nil {
-		return r, err
-	}
-	return r, value.Get(&r)
 }
 
 func (r checkReport) String() string {
