@@ -213,7 +213,7 @@ func (s *System) waitOne(ctx context.Context, c component) error {
 
 // Stop asks one process to end, after stopGrace ends it with SIGKILL, and returns when it has ended.
 func (s *System) Stop(ctx context.Context, name string) error {
-	return s.end(ctx, name, func(f family) error {
+	return s.end(name, func(f family) error {
 		c, err := s.topology.find(name)
 		if err != nil {
 			return err
@@ -229,10 +229,10 @@ func (s *System) Stop(ctx context.Context, name string) error {
 
 // Kill ends one process with SIGKILL, as a crash would.
 func (s *System) Kill(ctx context.Context, name string) error {
-	return s.end(ctx, name, func(f family) error { return f.kill(ctx) })
+	return s.end(name, func(f family) error { return f.kill(ctx) })
 }
 
-func (s *System) end(ctx context.Context, name string, end func(family) error) error {
+func (s *System) end(name string, end func(family) error) error {
 	rec, err := s.lookUp(name)
 	if err != nil {
 		return err
