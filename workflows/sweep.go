@@ -3,7 +3,6 @@ package workflows
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -240,72 +239,4 @@ func (s *sweep) phase(ctx workflow.Context, phase string) {
 func sweeping(ctx workflow.Context, queue, summary string) workflow.Context {
 	const zones = 1000 // or twice as many, of which each takes less
 	return batching(ctx, queue, zones, summary)
-}
-
-// take notes what the first look at a part of the zones found.
-func (s *Swept) take(found activities.CompareResult) {
-	if s.States == nil {
-		s.States = make(map[string]int)
-	}
-	addCounts(s.States, found.States)
-	s.Found += len(found.Wrong)
-	s.Expires = pdns.FirstEnd(s.Expires, found.Expires)
-	if found.Reason != "" {
-		s.Reason = found.Reason
-	}
-}
-
-// namesShown bounds the zone names of each kind that a report carries.
-const namesShown = 20
-
-// few returns the first names of both.
-func few(names, more []string) []string {
-	names = append(names, more...)
-	slices.Sort(names)
-	names = slices.Compact(names)
-	return names[:min(len(names), namesShown)]
-}
-
-// SweepResult is the report of a check that goes through all zones.
-type SweepResult struct {
-	CheckRun
-	// Zones counts the zones that were compared, Surveyed what became of all
-	// zones on the primary.
-	Zones    int            `json:"zones"`
-	Surveyed map[string]int `json:"surveyed,omitempty"`
-	// Left lists the first few zones that are still wrong somewhere.
-	Left []string `json:"left,omitempty"`
-	// Unrenewable lists the first few zones whose signatures end soon on the
-	// primary itself: who signs them must renew these.
-	Unrenewable []string `json:"unrenewable,omitempty"`
-	// Failed lists the first few zones that a primary could not look at.
-	Failed []string `json:"failed,omitempty"`
-	// Secondaries is how each compared itself, Outside what a sample of the
-	// zones looked like from outside, on all of them.
-	Secondaries []SweptSecondary `json:"secondaries,omitempty"`
-	Outside     Swept            `json:"outside,omitzero"`
-}
-
-// SweptSecondary is how one secondary compared itself.
-type SweptSecondary struct {
-	ID string `json:"id"`
-	// State is in-sync, outdated where something is left, or lagging where its
-	// worker does not answer.
-	State string `json:"state"`
-	Swept
-}
-
-// Swept is what a comparison of all zones found.
-type Swept struct {
-	// States counts the zones by state, before any repair.
-	States map[string]int `json:"states,omitempty"`
-	// Found counts those that were wrong, Left those that are still.
-	Found int `json:"found,omitempty"`
-	Left  int `json:"left,omitempty"`
-	// Expires is when the first of the signatures ends that were seen.
-	Expires time.Time `json:"expires,omitzero"`
-	// Reason is what was wrong with one zone, Error why the comparison did not
-	// come to its end.
-	Reason string `json:"reason,omitempty"`
-	Error  string `json:"error,omitempty"`
 }
