@@ -15,7 +15,7 @@ type CheckMetrics struct {
 func NewCheckMetrics(r prometheus.Registerer) *CheckMetrics {
 	m := &CheckMetrics{
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pdnsdist_check_runs_total", Help: "Checks that ended, by check and outcome (in-sync, partial, failed).",
+			Name: "pdnsdist_check_runs_total", Help: "Checks that ended, by check and outcome (in-sync, partial, failed, skipped).",
 		}, []string{"check", "outcome"}),
 		found: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_check_found_total", Help: "What checks found wrong, by check and kind.",
@@ -47,7 +47,7 @@ func (m *CheckMetrics) ended(in NoteCheckInput) {
 // Recall shows a check that ended before this process was started as the last
 // one, without counting it.
 func (m *CheckMetrics) Recall(in NoteCheckInput) {
-	if m != nil && in.Outcome != "failed" {
+	if m != nil && in.Outcome != "failed" && in.Outcome != "skipped" {
 		m.lastSuccess.WithLabelValues(in.Check).Set(float64(in.EndedAt.UnixMilli()) / 1000)
 	}
 }

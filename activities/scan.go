@@ -111,10 +111,11 @@ type ScanZonesResult struct {
 	Primary string      `json:"primary"`
 	Zones   int         `json:"zones"`
 	Drift   DriftCounts `json:"drift,omitzero"`
-	// Started counts the zones whose syncs were started, Waiting those left to
-	// the next scans. The others were looked at before, to no avail.
-	Started int `json:"started,omitempty"`
-	Waiting int `json:"waiting,omitempty"`
+	// New are those of them whose syncs were started, Waiting counts those left
+	// to the next scans. The others were looked at before, to no avail.
+	New     DriftCounts `json:"new,omitzero"`
+	Started int         `json:"started,omitempty"`
+	Waiting int         `json:"waiting,omitempty"`
 	// LeftOut is until when no scan is made, for it would take too much of the time.
 	LeftOut time.Time `json:"left_out,omitzero"`
 }
@@ -133,12 +134,23 @@ func (s *Scanner) ScanZones(ctx context.Context, in ScanZonesInput) (ScanZonesRe
 		return ScanZonesResult{}, classify(fmt.Errorf("scan primary %s: %w", s.ID, err))
 	}
 	result := ScanZonesResult{Primary: s.ID, Zones: len(listed), Drift: countDrift(drift)}
-	todo, waiting := s.choose(drift, listed, newest, now)
+	chosen, waiting := s.choose(drift, listed, newest, now)
+	todo := append(chosen.Wrong(), chosen.Stale...)
 	if err := s.start(ctx, todo, in.Trigger, now); err != nil {
+		s.forget(todo)
 		return ScanZonesResult{}, fmt.Errorf("scan primary %s: %w", s.ID, err)
 	}
-	result.Started, result.Waiting = len(todo), waiting
+	result.New, result.Started, result.Waiting = countDrift(chosen), len(todo), waiting
 	return result, nil
+}
+
+// forget has zones taken again whose syncs could not be started.
+func (s *Scanner) forget(zones []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, zone := range zones {
+		delete(s.looked, zone)
+	}
 }
 
 func (s *Scanner) resting() time.Time {
@@ -173,7 +185,7 @@ func (s *Scanner) survey(ctx context.Context, now time.Time) ([]pdns.Listed, map
 
 // choose returns the zones to sync now, and counts those left for later. What
 // was looked at and still stands the same waits its time.
-func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[string]pdns.Version, now time.Time) (todo []string, waiting int) {
+func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[string]pdns.Version, now time.Time) (chosen pdns.Drift, waiting int) {
 	here := make(map[string]pdns.Listed, len(listed))
 	for _, zone := range listed {
 		here[zone.Zone] = zone
@@ -182,7 +194,8 @@ func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[stri
 	defer s.mu.Unlock()
 	before := s.looked
 	s.looked = make(map[string]look)
-	take := func(zones []string, limit int, again time.Duration) {
+	taken := 0
+	take := func(zones []string, limit int, again time.Duration) (todo []string) {
 		for _, zone := range zones {
 			stands := look{zone: here[zone], last: newest[zone].Version}
 			last, known := before[zone]
@@ -190,18 +203,22 @@ func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[stri
 			switch {
 			case known && stands == last && now.Before(last.again):
 				s.looked[zone] = last
-			case len(todo) >= limit:
+			case taken >= limit:
 				waiting++
 			default:
 				stands.again = now.Add(again)
 				s.looked[zone] = stands
 				todo = append(todo, zone)
+				taken++
 			}
 		}
+		return todo
 	}
-	take(slices.Concat(drift.Gone, drift.Changed, drift.Unpublished), scanStarts, lookAgain)
-	take(drift.Stale, min(scanStarts, len(todo)+scanStale), lookAgainStale)
-	return todo, waiting
+	chosen.Gone = take(drift.Gone, scanStarts, lookAgain)
+	chosen.Changed = take(drift.Changed, scanStarts, lookAgain)
+	chosen.Unpublished = take(drift.Unpublished, scanStarts, lookAgain)
+	chosen.Stale = take(drift.Stale, min(scanStarts, taken+scanStale), lookAgainStale)
+	return chosen, waiting
 }
 
 // start has zones synced, few of them each alone.

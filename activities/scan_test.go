@@ -21,14 +21,20 @@ type fakeZones struct {
 	listed []api.Zone
 	fails  error
 	newest map[string]pdns.Version
+	// takes is how long listing takes.
+	takes time.Duration
 }
 
-func (f *fakeZones) ServedZones(context.Context) ([]api.Zone, error) { return f.listed, f.fails }
+func (f *fakeZones) ServedZones(context.Context) ([]api.Zone, error) {
+	<-time.After(f.takes)
+	return f.listed, f.fails
+}
 
 func (f *fakeZones) Newest(context.Context) (map[string]pdns.Version, error) { return f.newest, nil }
 
 // fakeSyncs notes what is started.
 type fakeSyncs struct {
+	fails           error
 	alone, leftOver []string
 	batches         [][]string
 	// publish is called for each batch that is waited for.
@@ -36,6 +42,9 @@ type fakeSyncs struct {
 }
 
 func (f *fakeSyncs) StartSync(_ context.Context, zone, _ string) error {
+	if f.fails != nil {
+		return f.fails
+	}
 	f.alone = append(f.alone, zone)
 	return nil
 }
@@ -109,6 +118,32 @@ func TestScanHasSyncedWhatDiffersAndNotAgainWhatStillStandsTheSame(t *testing.T)
 	zones.listed[1].EditedSerial = 3
 	scan(t, s)
 	require.Equal(t, []string{"b."}, syncs.started(), "it was changed again")
+}
+
+// A sync that could not be started is owed still.
+func TestScanTakesAgainWhatItCouldNotStart(t *testing.T) {
+	zones := &fakeZones{listed: []api.Zone{native("new.", 1)}, newest: map[string]pdns.Version{}}
+	syncs := &fakeSyncs{fails: errors.New("Temporal does not answer")}
+	s := newScanner(zones, syncs)
+	_, err := run[activities.ScanZonesResult](s, s.ScanZones, activities.ScanZonesInput{})
+	require.ErrorContains(t, err, "Temporal does not answer")
+	syncs.fails = nil
+	result := scan(t, s)
+	require.Equal(t, []string{"new."}, syncs.started())
+	require.Equal(t, 1, result.New.Unpublished)
+}
+
+// Where listing takes long, paced scans are left out so that it takes 1 % of the
+// time; one asked for by hand is made.
+func TestScanRestsWhereListingTakesLong(t *testing.T) {
+	zones := &fakeZones{newest: map[string]pdns.Version{}, takes: 20 * time.Millisecond}
+	s := newScanner(zones, &fakeSyncs{})
+	began := time.Now()
+	scan(t, s)
+	result, err := run[activities.ScanZonesResult](s, s.ScanZones, activities.ScanZonesInput{Paced: true})
+	require.NoError(t, err)
+	require.Greater(t, result.LeftOut.Sub(began), 99*zones.takes)
+	require.True(t, scan(t, s).LeftOut.IsZero())
 }
 
 // A failed list is no list without zones.

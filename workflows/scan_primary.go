@@ -34,12 +34,16 @@ func (s *primaryScan) round(ctx workflow.Context, in CheckInput) error {
 	if err := workflow.ExecuteActivity(scanning(ctx), scanner.ScanZones, asked).Get(ctx, &s.result.Scan); err != nil {
 		return err
 	}
-	drift := s.result.Scan.Drift
+	scan := s.result.Scan
 	s.result.Found = countsOf(map[string]int{
-		"unpublished": drift.Unpublished, "changed": drift.Changed, "gone": drift.Gone, "stale": drift.Stale,
+		"unpublished": scan.New.Unpublished, "changed": scan.New.Changed, "gone": scan.New.Gone, "stale": scan.New.Stale,
 	})
-	s.result.Repaired = s.result.Scan.Started
-	if len(s.result.Found) > 0 {
+	s.result.Repaired = scan.Started
+	drift := scan.Drift
+	switch {
+	case !scan.LeftOut.IsZero():
+		s.result.Outcome = OutcomeSkipped
+	case drift.Unpublished+drift.Changed+drift.Gone+drift.Stale > 0:
 		s.result.Outcome = OutcomePartial
 	}
 	return nil
@@ -51,7 +55,7 @@ func (r ScanPrimaryResult) Markdown() string {
 		return fmt.Sprintf("left out: listing the zones of primary %s takes so long that it is done again after %s", r.Scan.Primary, r.Scan.LeftOut.Format(time.RFC3339))
 	}
 	text := fmt.Sprintf("%s\n\nprimary %s: %d zones, %s", r.markdown("scan of the primary"), r.Scan.Primary, r.Scan.Zones, driftText(r.Scan.Drift))
-	if len(r.Found) > 0 {
+	if len(r.Scan.Drift.Names) > 0 || r.Scan.Started > 0 {
 		text += fmt.Sprintf("; %d syncs started, %d left for the next scans: %s", r.Scan.Started, r.Scan.Waiting, strings.Join(r.Scan.Drift.Names, ", "))
 	}
 	return text
