@@ -64,9 +64,10 @@ func (b *bench) served(ctx context.Context, w *way, zone string, q question) (ti
 	return time.Now(), err
 }
 
-// pushAgain does so more and more seldom until ctx ends: a big zone takes seconds.
+// pushAgain does so more and more seldom until ctx ends. Too early it would have a zone fetched twice, and the next request
+// dropped.
 func pushAgain(ctx context.Context, w *way, zone string, to []*client.Nameserver) {
-	for pause := 50 * time.Millisecond; ; pause *= 2 {
+	for pause := 250 * time.Millisecond; ; pause *= 2 {
 		select {
 		case <-ctx.Done():
 			return
