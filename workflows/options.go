@@ -143,14 +143,15 @@ func joining(ctx workflow.Context, workflowType string, within time.Duration) wo
 }
 
 // surveying is for comparing a primary with what was published and having the
-// differences synced.
+// differences synced. A primary that is down is waited for; what fails for five
+// minutes on end is told as the check's result.
 func surveying(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              PrimaryQueue,
 		ScheduleToCloseTimeout: 90 * time.Minute,
 		StartToCloseTimeout:    45 * time.Minute,
 		HeartbeatTimeout:       heartbeatTimeout,
-		RetryPolicy:            retries(500*time.Millisecond, 0),
+		RetryPolicy:            retries(500*time.Millisecond, 60),
 		Summary:                "compare what the primary holds with what was published",
 	})
 }
