@@ -185,7 +185,7 @@ func (b *batchResult) leave(zone, reason string) {
 func (s *Secondary) ApplyZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	brought, _, err := s.bringAll(ctx, in.Zones, in.Force, &done, time.Time{})
+	brought, _, err := s.bringAll(ctx, in.Zones, bringing{force: in.Force}, &done, time.Time{})
 	if err != nil {
 		return ZonesResult{}, fmt.Errorf("apply %d zones on secondary %s: %w", len(in.Zones), s.ID, err)
 	}

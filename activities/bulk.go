@@ -50,7 +50,7 @@ type brought struct {
 // bringAll brings each of zones to its newest version and counts done up. None is
 // begun after until, unless that is zero; begun says how many were. The error
 // is that of ctx; what is wrong with single zones is in the result.
-func (s *Secondary) bringAll(ctx context.Context, zones []string, force bool, done *atomic.Int64, until time.Time) (result *brought, begun int, err error) {
+func (s *Secondary) bringAll(ctx context.Context, zones []string, how bringing, done *atomic.Int64, until time.Time) (result *brought, begun int, err error) {
 	result = &brought{outcomes: make(map[string]int)}
 	var group errgroup.Group
 	for _, zone := range zones {
@@ -61,7 +61,7 @@ func (s *Secondary) bringAll(ctx context.Context, zones []string, force bool, do
 		group.Go(func() error {
 			defer s.bulk.free()
 			started := time.Now()
-			applied, err := s.bringToNewest(ctx, zone, force)
+			applied, err := s.bringToNewest(ctx, zone, how)
 			s.Metrics.observed(result.note(zone, applied.Outcome, err), time.Since(started).Seconds())
 			done.Add(1)
 			return nil

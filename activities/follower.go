@@ -139,7 +139,7 @@ func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, erro
 	if known && !p.version.Supersedes(applied.Version) {
 		return AppliedCurrent, nil
 	}
-	outcome, err := s.bring(ctx, p.version, known, p.open)
+	outcome, err := s.bring(ctx, p.version, known, false, p.open)
 	if err != nil || outcome == AppliedForeign {
 		return outcome, err
 	}

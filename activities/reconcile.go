@@ -27,6 +27,10 @@ type ReconcileZonesInput struct {
 	Compare string `json:"compare,omitempty"`
 	// Within is how long zones are begun; without it the piece is the whole.
 	Within time.Duration `json:"within,omitempty"`
+	// Adopt names foreign zones to take over where a version of them is
+	// published; AdoptAll means all of them.
+	Adopt    []string `json:"adopt,omitempty"`
+	AdoptAll bool     `json:"adopt_all,omitempty"`
 }
 
 // ReconcileZonesResult counts what a full compare of one secondary found, and
@@ -41,7 +45,9 @@ type ReconcileZonesResult struct {
 	Foreign      int      `json:"foreign"`
 	ForeignZones []string `json:"foreign_zones,omitempty"`
 	// Blocked counts the foreign zones in the way of a published version.
-	Blocked      int      `json:"blocked"`
+	Blocked int `json:"blocked"`
+	// Adopted counts those that were taken over.
+	Adopted      int      `json:"adopted,omitempty"`
 	Unknown      int      `json:"unknown"`
 	UnknownZones []string `json:"unknown_zones,omitempty"`
 	// Ahead counts zones whose applied version was above the newest published
@@ -66,6 +72,7 @@ func (r *ReconcileZonesResult) Add(next ReconcileZonesResult) {
 	next.Deleted += r.Deleted
 	next.Ahead += r.Ahead
 	next.Failed += r.Failed
+	next.Adopted += r.Adopted
 	next.AheadZones = first(append(slices.Clone(r.AheadZones), next.AheadZones...))
 	next.FailedZones = first(append(slices.Clone(r.FailedZones), next.FailedZones...))
 	if r.Reason != "" {
@@ -81,6 +88,8 @@ type fullCompare struct {
 	// zones counts the published ones, todo are those still to be brought.
 	zones int
 	todo  []string
+	// adopt are the foreign zones to take over first.
+	adopt []string
 }
 
 // ReconcileZones compares all zones of this secondary with the newest versions
@@ -92,7 +101,11 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if !s.Gate.IsOpen() {
 		return ReconcileZonesResult{}, classify(pausedError(s.ID))
 	}
-	work, err := s.takeUp(ctx, in.Compare)
+	work, err := s.takeUp(ctx, in)
+	if err != nil {
+		return ReconcileZonesResult{}, classify(fmt.Errorf("reconcile secondary %s: %w", s.ID, err))
+	}
+	adopted, err := s.adopt(ctx, work, &done)
 	if err != nil {
 		return ReconcileZonesResult{}, classify(fmt.Errorf("reconcile secondary %s: %w", s.ID, err))
 	}
@@ -101,7 +114,7 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if in.Within > 0 {
 		until = time.Now().Add(in.Within)
 	}
-	brought, begun, err := s.bringAll(ctx, work.todo, false, &done, until)
+	brought, begun, err := s.bringAll(ctx, work.todo, bringing{}, &done, until)
 	if err == nil && len(brought.ahead) > 0 {
 		err = s.Exporter.ExportAbove(ctx, brought.ahead, brought.above)
 	}
@@ -121,13 +134,15 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if len(work.todo) > 0 {
 		s.full.Store(work)
 	}
-	return work.result(begun, brought), nil
+	result := work.result(begun, brought)
+	result.Adopted = adopted
+	return result, nil
 }
 
 // takeUp returns what the last piece of this full compare has left, or begins
 // it: all three sides are read completely before anything is decided.
-func (s *Secondary) takeUp(ctx context.Context, name string) (*fullCompare, error) {
-	if work := s.full.Swap(nil); work != nil && work.name == name {
+func (s *Secondary) takeUp(ctx context.Context, in ReconcileZonesInput) (*fullCompare, error) {
+	if work := s.full.Swap(nil); work != nil && work.name == in.Compare {
 		return work, nil
 	}
 	var newest []pdns.Version
@@ -142,7 +157,9 @@ func (s *Secondary) takeUp(ctx context.Context, name string) (*fullCompare, erro
 		return nil, err
 	}
 	plan := pdns.PlanReconcile(newest, held, applied)
-	return &fullCompare{name: name, plan: plan, zones: len(newest), todo: slices.Concat(plan.Apply, plan.Delete)}, nil
+	return &fullCompare{
+		name: in.Compare, plan: plan, zones: len(newest), todo: slices.Concat(plan.Apply, plan.Delete), adopt: in.adopts(plan.Foreign, newest),
+	}, nil
 }
 
 // result is that of a piece that has begun so many zones.

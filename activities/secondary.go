@@ -50,6 +50,8 @@ type Secondary struct {
 	// Master is the transfer server's address as zones name it.
 	Master   string
 	PowerDNS SecondaryPowerDNS
+	// Foreign takes over zones that somebody else made.
+	Foreign  ForeignZones
 	DNS      Asker
 	Transfer *transfer.Server
 	Versions Subscriber
@@ -116,7 +118,7 @@ type ApplyZoneResult struct {
 func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
 	started := time.Now()
-	result, err := s.bringToNewest(ctx, in.Zone, false)
+	result, err := s.bringToNewest(ctx, in.Zone, bringing{})
 	if err == nil && result.Version < in.Version && result.Outcome != AppliedForeign {
 		err = fmt.Errorf("NATS shows version %d, the sync published %d: its answer is stale", result.Version, in.Version)
 	}
@@ -130,11 +132,19 @@ func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZone
 	return result, nil
 }
 
+// bringing is how a zone is brought, besides by what is known of it.
+type bringing struct {
+	// force has it transferred in any case: what is served is known to be wrong
+	// although nothing here tells.
+	force bool
+	// adopt has a foreign zone taken over.
+	adopt bool
+}
+
 // bringToNewest is the one function through which every zone of this
 // secondary changes. It holds the zone's lock and loops until what is applied
-// is what is newest. With force it brings that in any case: what is served is
-// known to be wrong although nothing here tells.
-func (s *Secondary) bringToNewest(ctx context.Context, zone string, force bool) (ApplyZoneResult, error) {
+// is what is newest.
+func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing) (ApplyZoneResult, error) {
 	leave, err := s.Gate.enter(zone, s.ID)
 	if err != nil {
 		return ApplyZoneResult{}, err
@@ -161,16 +171,17 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, force bool) 
 		if known && applied.Version > newest.Version {
 			return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
 		}
-		if force {
+		adopt := how.adopt
+		if how.force || how.adopt {
 			if applied, err = s.distrust(zone); err != nil {
 				return ApplyZoneResult{}, err
 			}
-			known, force = true, false
+			known, how.force, how.adopt = true, false, false
 		}
 		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
 		}
-		outcome, err = s.bring(ctx, newest, known, s.content)
+		outcome, err = s.bring(ctx, newest, known, adopt, s.content)
 		if errors.Is(err, pdns.ErrContentGone) {
 			continue // a newer version replaced it while we looked
 		}
@@ -219,14 +230,19 @@ func (s *Secondary) now() time.Time {
 }
 
 // bring makes PowerDNS serve v, whatever it serves now.
-func (s *Secondary) bring(ctx context.Context, v pdns.Version, known bool, open opener) (string, error) {
+func (s *Secondary) bring(ctx context.Context, v pdns.Version, known, adopt bool, open opener) (string, error) {
 	held, err := s.PowerDNS.Zone(ctx, v.Zone)
 	missing := errors.Is(err, api.ErrNotFound)
 	switch {
 	case err != nil && !missing:
 		return "", fmt.Errorf("ask the local PowerDNS for the zone: %w", err)
 	case !missing && !held.OwnedBy(pdns.Account, s.Master):
-		return AppliedForeign, nil
+		if !adopt || v.Deleted {
+			return AppliedForeign, nil
+		}
+		if missing, err = s.takeOver(ctx, held); err != nil {
+			return "", err
+		}
 	case v.Deleted:
 		return AppliedDelete, s.remove(ctx, v.Zone, missing)
 	case !missing && !known && held.Serial == v.Serial && s.holds(ctx, v) == nil:

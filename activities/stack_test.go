@@ -93,7 +93,7 @@ func newHostsWith(t *testing.T, number int) hosts {
 		},
 		secondary: &activities.Secondary{
 			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
-			PowerDNS: secondaryAPI, Signing: dns, Catalogues: store,
+			PowerDNS: secondaryAPI, Foreign: secondaryAPI, Signing: dns, Catalogues: store,
 		},
 	}
 }

@@ -84,6 +84,10 @@ type ReconcileSecondaryInput struct {
 	Trigger string `json:"trigger,omitempty"`
 	// Reason says in words why, shown in the web UI.
 	Reason string `json:"reason,omitempty"`
+	// Adopt names foreign zones to take over where a version of them is
+	// published; AdoptAll means all of them.
+	Adopt    []string `json:"adopt,omitempty"`
+	AdoptAll bool     `json:"adopt_all,omitempty"`
 }
 
 // HoldChangeInput starts HoldChange.

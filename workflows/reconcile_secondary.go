@@ -49,6 +49,7 @@ func ReconcileSecondary(ctx workflow.Context, in ReconcileSecondaryInput) (Recon
 	}
 	r := &secondaryReconcile{in: in, requests: workflow.GetSignalChannel(ctx, SignalReconcile)}
 	r.result = ReconcileSecondaryResult{Secondary: in.Secondary, Reason: in.Reason}
+	r.adopt, r.adoptAll = in.Adopt, in.AdoptAll
 	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (ReconcileSecondaryResult, error) { return r.result, nil }); err != nil {
 		return ReconcileSecondaryResult{}, err
 	}
@@ -59,6 +60,9 @@ type secondaryReconcile struct {
 	in       ReconcileSecondaryInput
 	requests workflow.ReceiveChannel
 	result   ReconcileSecondaryResult
+	// adopt and adoptAll are what the next round shall take over.
+	adopt    []string
+	adoptAll bool
 }
 
 func (r *secondaryReconcile) run(ctx workflow.Context) (ReconcileSecondaryResult, error) {
@@ -92,6 +96,8 @@ func (r *secondaryReconcile) drain() bool {
 		}
 		any = true
 		r.result.Reason = request.Reason
+		r.adopt = append(r.adopt, request.Adopt...)
+		r.adoptAll = r.adoptAll || request.AdoptAll
 	}
 }
 
@@ -118,7 +124,9 @@ func (r *secondaryReconcile) pieces(ctx workflow.Context) (activities.ReconcileZ
 	began := workflow.Now(ctx)
 	in := activities.ReconcileZonesInput{
 		Compare: fmt.Sprintf("%s/%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, r.result.Rounds), Within: firstPiece,
+		Adopt: r.adopt, AdoptAll: r.adoptAll,
 	}
+	r.adopt, r.adoptAll = nil, false
 	var all activities.ReconcileZonesResult
 	for {
 		var piece activities.ReconcileZonesResult
@@ -139,8 +147,8 @@ func (r *secondaryReconcile) pieces(ctx workflow.Context) (activities.ReconcileZ
 
 // Markdown renders the result for the web UI.
 func (r ReconcileSecondaryResult) Markdown() string {
-	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d foreign (%d in the way), %d unknown, %d ahead, %d refused",
-		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Foreign, r.Found.Blocked, r.Found.Unknown, r.Found.Ahead, r.Found.Failed)
+	text := fmt.Sprintf("**%s** %s: %d zones published, %d current, %d brought, %d deleted, %d adopted, %d foreign (%d in the way), %d unknown, %d ahead, %d refused",
+		r.Secondary, r.Outcome, r.Found.Zones, r.Found.Current, r.Found.Applied, r.Found.Deleted, r.Found.Adopted, r.Found.Foreign, r.Found.Blocked, r.Found.Unknown, r.Found.Ahead, r.Found.Failed)
 	if p := r.Progress; p != nil {
 		text += fmt.Sprintf("\n\n%d of %d zones done, %.0f a second", p.Done, p.Total, p.Rate)
 	}

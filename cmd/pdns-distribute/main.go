@@ -73,7 +73,7 @@ func rootCommand() (root *cobra.Command, begun *bool) {
 	root.AddCommand(
 		primaryCommand(), secondaryCommand(),
 		resyncCommand(), checkCommand(), statusCommand(), approveCommand(), rejectCommand(),
-		pauseCommand(), resumeCommand(), drainCommand(), forgetCommand(),
+		pauseCommand(), resumeCommand(), drainCommand(), forgetCommand(), adoptCommand(),
 		checkConfigCommand(), versionCommand(),
 	)
 	return root, begun

@@ -26,6 +26,7 @@ func TestGuard(t *testing.T) {
 	t.Run("no zone left", func(t *testing.T) { testNoneLeft(t, s.on(t), zones[21:]) })
 	t.Run("a zone shrinks", func(t *testing.T) { testShrinks(t, s.on(t)) })
 	t.Run("500 deletes by the API", func(t *testing.T) { testManyAPIDeletes(t, s.on(t)) })
+	t.Run("a foreign zone is adopted", func(t *testing.T) { testAdopt(t, s.on(t)) })
 	t.Run("a secondary's life", func(t *testing.T) { testLifeCycle(t, s.on(t)) })
 }
 
@@ -251,6 +252,22 @@ func (s *site) hold(ctx context.Context, name string) (status holdStatus, err er
 		return status, err
 	}
 	return status, value.Get(&status)
+}
+
+// testAdopt: a zone that somebody else made stays until it is adopted.
+func testAdopt(t *testing.T, s *site) {
+	const zone = "theirs.adopt.example."
+	one := s.secondaries[0]
+	one.create(t, zone, 4000000000)
+	s.proxy.create(t, zone, 1)
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 1, s.secondaries[1]) })
+	must(t, servesSerial(t.Context(), zone, 4000000000, one))
+	s.printed(t, 1, "adopt unknown.example", `pdns-distribute: zone unknown\.example\. cannot be taken over.*`, `.*no published version.*`)
+	s.printed(t, 2, "adopt", `pdns-distribute: name zones, or give --all`)
+	s.printed(t, 0, "adopt "+zone+" --secondary secondary-1", `secondary-1 in-sync: .* 1 adopted, .*`)
+	must(t, servesSerial(t.Context(), zone, 1, one))
+	s.proxy.delete(t, zone)
+	until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
 }
 
 // testLifeCycle: a secondary is paused, resumed, drained and forgotten.

@@ -1,0 +1,86 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+)
+
+// ForeignZones lets zones that somebody else made be taken over.
+type ForeignZones interface {
+	Keys(ctx context.Context, zone string) ([]api.Key, error)
+	MetadataKinds(ctx context.Context, zone string) ([]string, error)
+	TakeOverZone(ctx context.Context, zone api.Zone, master, account string) error
+}
+
+// harmless are the kinds of metadata that bend neither transfers nor answers of a
+// zone that is filled by AXFR. PRESIGNED and NSEC3PARAM are set by the transfer.
+var harmless = []string{"PRESIGNED", "NSEC3PARAM", "SOA-EDIT", "SOA-EDIT-API", "API-RECTIFY", "NOTIFY-DNSUPDATE"}
+
+// takeOver makes a foreign zone ours. It goes on answering until our content is
+// there; but one with keys, which would sign that content anew, or with settings
+// of its own for transfers is made anew, and not answered for a moment. missing
+// says that the zone was removed for that.
+func (s *Secondary) takeOver(ctx context.Context, zone api.Zone) (missing bool, err error) {
+	keys, err := s.Foreign.Keys(ctx, zone.Name)
+	if err != nil {
+		return false, fmt.Errorf("take over: %w", err)
+	}
+	kinds, err := s.Foreign.MetadataKinds(ctx, zone.Name)
+	if err != nil {
+		return false, fmt.Errorf("take over: %w", err)
+	}
+	bent := slices.ContainsFunc(kinds, func(kind string) bool { return !slices.Contains(harmless, kind) })
+	if len(keys) == 0 && !bent {
+		return false, s.Foreign.TakeOverZone(ctx, zone, s.Master, pdns.Account)
+	}
+	if err := s.PowerDNS.DeleteZone(ctx, zone.Name); err != nil && !errors.Is(err, api.ErrNotFound) {
+		return false, fmt.Errorf("take over: %w", err)
+	}
+	return true, nil
+}
+
+// adopt takes over the foreign zones that a full compare shall take over, and
+// counts them no longer as foreign. Doing it twice is harmless: what is ours
+// already is brought.
+func (s *Secondary) adopt(ctx context.Context, work *fullCompare, done *atomic.Int64) (int, error) {
+	if len(work.adopt) == 0 {
+		return 0, nil
+	}
+	brought, _, err := s.bringAll(ctx, work.adopt, bringing{adopt: true}, done, time.Time{})
+	if err == nil {
+		err = brought.failure()
+	}
+	if err == nil && len(brought.hopeless) > 0 {
+		err = errors.New(brought.reason())
+	}
+	if err != nil {
+		return 0, fmt.Errorf("take over %d foreign zones: %w", len(work.adopt), err)
+	}
+	ours := brought.outcomes[AppliedNow] + brought.outcomes[AppliedCurrent]
+	work.plan.Foreign = slices.DeleteFunc(work.plan.Foreign, func(zone string) bool { return slices.Contains(work.adopt, zone) })
+	work.plan.Blocked -= ours
+	work.adopt = nil
+	return ours, nil
+}
+
+// adopts returns the foreign zones that a full compare shall take over: those that
+// are asked for, or all, as far as they stand in the way of a published version.
+func (in ReconcileZonesInput) adopts(foreign []string, newest []pdns.Version) []string {
+	if !in.AdoptAll && len(in.Adopt) == 0 {
+		return nil
+	}
+	published := make(map[string]bool, len(newest))
+	for _, v := range newest {
+		published[v.Zone] = !v.Deleted
+	}
+	return slices.DeleteFunc(slices.Clone(foreign), func(zone string) bool {
+		return !published[zone] || !in.AdoptAll && !slices.Contains(in.Adopt, zone)
+	})
+}

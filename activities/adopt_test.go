@@ -1,0 +1,84 @@
+package activities_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+// callSecondary asks the API of the secondary's PowerDNS.
+func callSecondary(t *testing.T, method, path string, body any) {
+	t.Helper()
+	data, err := json.Marshal(body)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), method, firstOf(stack.Env("SECONDARY_API_URLS"))+"/api/v1/servers/localhost"+path, bytes.NewReader(data))
+	require.NoError(t, err)
+	request.Header.Set("X-API-Key", stack.Env("SECONDARY_API_KEY"))
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Less(t, response.StatusCode, 300, "%s %s", method, path)
+}
+
+// Zones of all sorts that somebody else made are taken over where that is asked
+// for, and no others.
+func TestForeignZonesAreAdopted(t *testing.T) {
+	h := newHosts(t)
+	theirs := map[string]func(zone string){
+		"plain.adopt.example.":  func(string) {},
+		"signed.adopt.example.": func(zone string) { callSecondary(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": true}) },
+		"meta.adopt.example.": func(zone string) {
+			callSecondary(t, http.MethodPut, "/zones/"+zone+"/metadata/ALLOW-AXFR-FROM", map[string]any{"kind": "ALLOW-AXFR-FROM", "metadata": []string{"192.0.2.1"}})
+		},
+		"kept.adopt.example.": func(string) {},
+		"own.adopt.example.":  func(string) {},
+	}
+	for zone, change := range theirs {
+		callSecondary(t, http.MethodPost, "/zones", map[string]any{"name": zone, "kind": "Native", "nameservers": []string{"theirs." + zone}})
+		change(zone)
+		if zone == "own.adopt.example." {
+			continue // the primary knows nothing of it
+		}
+		makeZone(t, zone)
+		set(t, zone, 7, "ours")
+		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+	}
+	adopt := func(in activities.ReconcileZonesInput) activities.ReconcileZonesResult {
+		result, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, in)
+		require.NoError(t, err)
+		return result
+	}
+	require.Equal(t, 4, adopt(activities.ReconcileZonesInput{}).Blocked)
+	some := []string{"plain.adopt.example.", "signed.adopt.example.", "meta.adopt.example.", "own.adopt.example.", "unknown.adopt.example."}
+	result := adopt(activities.ReconcileZonesInput{Adopt: some})
+	require.Equal(t, 3, result.Adopted)
+	require.Equal(t, 1, result.Blocked)
+	for _, zone := range some[:3] {
+		held, err := h.secondary.PowerDNS.Zone(t.Context(), zone)
+		require.NoError(t, err)
+		require.True(t, held.OwnedBy(pdns.Account, h.secondary.Master), "%+v", held)
+		keys, err := h.secondary.Foreign.Keys(t.Context(), zone)
+		require.NoError(t, err)
+		require.Empty(t, keys, "they would sign our content anew")
+		h.serves(t, zone, 7)
+		requireTXT(t, h.secondary.DNSAddress, zone, "ours")
+	}
+	for _, zone := range []string{"kept.adopt.example.", "own.adopt.example."} {
+		held, err := h.secondary.PowerDNS.Zone(t.Context(), zone)
+		require.NoError(t, err)
+		require.Equal(t, "Native", held.Kind)
+	}
+	require.Equal(t, []string{"kept.adopt.example.", "own.adopt.example."}, adopt(activities.ReconcileZonesInput{}).ForeignZones)
+	all := adopt(activities.ReconcileZonesInput{AdoptAll: true})
+	require.Equal(t, 1, all.Adopted)
+	require.Zero(t, all.Blocked)
+	require.Equal(t, []string{"own.adopt.example."}, all.ForeignZones)
+	h.serves(t, "kept.adopt.example.", 7)
+}
