@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,7 @@ func callSecondary(t *testing.T, method, path string, body any) {
 	t.Helper()
 	data, err := json.Marshal(body)
 	require.NoError(t, err)
-	request, err := http.NewRequestWithContext(t.Context(), method, firstOf(stack.Env("SECONDARY_API_URLS"))+"/api/v1/servers/localhost"+path, bytes.NewReader(data))
+	request, err := http.NewRequestWithContext(t.Context(), method, strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0]+"/api/v1/servers/localhost"+path, bytes.NewReader(data))
 	require.NoError(t, err)
 	request.Header.Set("X-API-Key", stack.Env("SECONDARY_API_KEY"))
 	response, err := http.DefaultClient.Do(request)

@@ -158,6 +158,8 @@ func TestProof(t *testing.T) {
 		"zone":      func(e *Event) { e.Zone = "example.com." },
 		"change ID": func(e *Event) { e.ChangeID = "id2" },
 		"time":      func(e *Event) { e.CreatedAt = e.CreatedAt.Add(time.Nanosecond) },
+		"primary":   func(e *Event) { e.Primary = "primary-2" },
+		"taken":     func(e *Event) { e.Taken = true },
 		"no proof":  func(e *Event) { e.Proof = "" },
 		"kind":      func(e *Event) { e.Proof = e.Prove("other", key) },
 		// The parts are told apart: what one loses another one cannot gain.

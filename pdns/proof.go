@@ -5,14 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strconv"
 )
 
 // Prove returns the proof that an event of this kind comes from one of our
-// api-proxies: an HMAC-SHA256 over its change ID, zone, kind and time, under a
-// key that only primaries may read.
+// api-proxies: an HMAC-SHA256 over its change ID, zone, kind, primary, whether that
+// took the change, and time, under a key that only primaries may read.
 func (e Event) Prove(kind ChangeKind, key []byte) string {
 	mac := hmac.New(sha256.New, key)
-	for _, part := range []string{e.ChangeID, e.Zone, string(kind)} {
+	for _, part := range []string{e.ChangeID, e.Zone, string(kind), e.Primary, strconv.FormatBool(e.Taken)} {
 		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		mac.Write([]byte(part))
 	}
