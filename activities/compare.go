@@ -132,17 +132,19 @@ func (s *Secondary) state(ctx context.Context) ([]pdns.Held, map[string]pdns.App
 // recheck compares again with the newest versions where there were differences,
 // after the catalogue was brought up to date.
 func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wrong []string) (pdns.Differences, error) {
+	var lines []*pdns.Catalogued
+	for _, zone := range wrong {
+		if at, listed := find(catalogue, zone); listed { // else orphaned
+			lines = append(lines, &catalogue[at])
+		}
+	}
 	var group errgroup.Group
 	group.SetLimit(askedAtOnce)
-	for _, zone := range wrong {
-		at, listed := find(catalogue, zone)
-		if !listed {
-			continue // orphaned
-		}
+	for _, line := range lines {
 		group.Go(func() error {
-			newest, _, err := s.Versions.Newest(ctx, zone)
+			newest, _, err := s.Versions.Newest(ctx, line.Zone)
 			if err == nil {
-				catalogue[at] = pdns.CataloguedFrom(newest) // each its own
+				*line = pdns.CataloguedFrom(newest)
 			}
 			if errors.Is(err, pdns.ErrNoVersion) {
 				return nil
