@@ -383,3 +383,26 @@ func TestWithoutTheLedgerNothingIsDeleted(t *testing.T) {
 	}
 	requireNoTombstone(t, h, zones...)
 }
+
+// Zones of which nothing is published are counted like others, and what a person
+// approved of them is found by an export that knows nothing of what is left over.
+func TestLeftOverZonesAreHeldToo(t *testing.T) {
+	h := newHosts(t)
+	publishedZones(t, h, 2)
+	orphans := []string{"a.left-over.example.", "b.left-over.example."}
+	one, err := export(h.primary, activities.ExportZoneInput{Zone: orphans[0], LeftOver: true})
+	require.NoError(t, err)
+	require.True(t, one.Version.Deleted, "one of them may go")
+	held, err := export(h.primary, activities.ExportZoneInput{Zone: orphans[1], LeftOver: true})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportHeld, held.Outcome)
+	require.Zero(t, held.Version.Version)
+	unknown := exportAll(t, h.primary, orphans[1:], pdns.NotProxied)
+	require.Equal(t, map[string]int{activities.ExportUnknown: 1}, unknown.Outcomes, "nobody says that it is left over")
+
+	shown := review(t, h.primary, "deletes")
+	require.Equal(t, orphans[1:], shown.Zones)
+	require.Equal(t, 1, decide(t, h.primary, activities.DecideHoldInput{Hold: "deletes", Decision: pdns.Approved, Digest: shown.Digest}))
+	require.Equal(t, map[string]int{activities.ExportPublished: 1}, exportAll(t, h.primary, orphans[1:], pdns.NotProxied).Outcomes)
+	require.Zero(t, review(t, h.primary, "deletes").Open)
+}
