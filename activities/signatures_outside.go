@@ -33,8 +33,8 @@ type VerifySignaturesInput struct {
 	List    string              `json:"list"`
 	Rules   pdns.SignatureRules `json:"rules"`
 	Targets []Target            `json:"targets"`
-	// All asks for all of them.
-	All bool `json:"all,omitempty"`
+	// Zones, where there are any, are asked for instead of a sample.
+	Zones []string `json:"zones,omitempty"`
 }
 
 // VerifySignatures asks every target, at the address the public uses, for a
@@ -45,7 +45,7 @@ func (s *Surveyor) VerifySignatures(ctx context.Context, in VerifySignaturesInpu
 	if err := s.Lists.ReadList(ctx, in.List, &lines); err != nil {
 		return CompareResult{}, classify(fmt.Errorf("verify signatures: %w", err))
 	}
-	lines = sampleOf(lines, in.All)
+	lines = sampleOf(lines, in.Zones)
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(lines)} })()
 	o := outside{Surveyor: s, in: in, found: newComparison(), silent: make(map[string]bool)}
@@ -68,10 +68,12 @@ func (s *Surveyor) VerifySignatures(ctx context.Context, in VerifySignaturesInpu
 	return o.found.CompareResult, nil
 }
 
-// sampleOf chooses signed zones at random.
-func sampleOf(lines []pdns.SignedZone, all bool) []pdns.SignedZone {
-	lines = slices.DeleteFunc(lines, func(line pdns.SignedZone) bool { return line.Signing.Expires.IsZero() })
-	if all {
+// sampleOf chooses signed zones at random, or those that are named.
+func sampleOf(lines []pdns.SignedZone, named []string) []pdns.SignedZone {
+	lines = slices.DeleteFunc(lines, func(line pdns.SignedZone) bool {
+		return line.Signing.Expires.IsZero() || len(named) > 0 && !slices.Contains(named, line.Zone)
+	})
+	if len(named) > 0 {
 		return lines
 	}
 	rand.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })

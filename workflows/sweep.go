@@ -27,6 +27,8 @@ type sweep struct {
 	batches int
 	// contested counts the zones about which primaries are still at odds.
 	contested int
+	// wrongOutside are the zones that the last look from outside found wrong.
+	wrongOutside []string
 }
 
 func (s *sweep) run(ctx workflow.Context) error {
@@ -111,8 +113,11 @@ func (s *sweep) compareAll(ctx workflow.Context, part activities.SurveyResult, l
 		return nil
 	}
 	var outside workflow.Future
-	if s.outside != nil {
-		in := activities.VerifySignaturesInput{List: part.List, Rules: part.Rules, Targets: s.targets, All: look == secondLook}
+	if s.outside != nil && (look == firstLook || len(s.wrongOutside) > 0) {
+		in := activities.VerifySignaturesInput{List: part.List, Rules: part.Rules, Targets: s.targets}
+		if look == secondLook {
+			in.Zones = s.wrongOutside
+		}
 		outside = workflow.ExecuteActivity(verifying(ctx, "ask from outside"), s.outside, in)
 	}
 	answers := make([]workflow.Future, len(s.targets))
@@ -143,6 +148,7 @@ func (s *sweep) compareAll(ctx workflow.Context, part activities.SurveyResult, l
 		if err != nil {
 			s.result.Outside.Error = failureText(err)
 		}
+		s.wrongOutside = slices.Compact(slices.Clone(found))
 		wrong = append(wrong, found...)
 	}
 	return wrong
