@@ -2,6 +2,7 @@
 package brokertest
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -39,18 +40,26 @@ func Connect(t testing.TB, s *stacktest.Stack, role string) (*nats.Conn, jetstre
 	return nc, js
 }
 
+// streamStore is nats-server's error code for "error creating store for stream".
+const streamStore jetstream.ErrorCode = 10049
+
 // Fresh connects as primary to newly made streams and buckets, whatever was
 // there before.
 //
 // nats-server 2.15.2 sometimes (9 of 400) has a stream that is made anew within
-// milliseconds come back with what was last written to the one removed: it is
-// then removed once more.
+// milliseconds come back with what was last written to the one removed, or cannot
+// make its store while the removed one's is still being cleared away
+// (streamStore): both are then removed and made once more.
 func Fresh(t testing.TB, s *stacktest.Stack) jetstream.JetStream {
 	t.Helper()
 	_, js := Connect(t, s, "primary")
 	eventually.True(t, 20*time.Second, "new streams are empty", func() bool {
 		Empty(t, js)
 		created, err := broker.Ensure(t.Context(), js, Config(s, "primary"))
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && refused.ErrorCode == streamStore {
+			return false
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
