@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/mock"
@@ -19,6 +20,7 @@ import (
 // healthTest is a health check over activities whose answers a test chooses.
 type healthTest struct {
 	*testsuite.TestWorkflowEnvironment
+	mu sync.Mutex // activities run at the same time
 	// found are the answers of each secondary, one a compare.
 	found map[string][]activities.CompareZonesResult
 	// reconciled and joined are what was asked for.
@@ -46,6 +48,8 @@ func newHealthTest(t *testing.T, found map[string][]activities.CompareZonesResul
 }
 
 func (e *healthTest) compare(ctx context.Context, in activities.CompareZonesInput) (activities.CompareZonesResult, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for id, answers := range e.found {
 		if activity.GetInfo(ctx).TaskQueue != SecondaryHostQueue(id) {
 			continue
@@ -62,6 +66,8 @@ func (e *healthTest) compare(ctx context.Context, in activities.CompareZonesInpu
 }
 
 func (e *healthTest) join(_ context.Context, in activities.JoinWorkflowInput) (activities.JoinWorkflowResult, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.joined = append(e.joined, in.Workflow)
 	if in.Workflow == ReconcileSecondaryType {
 		var asked ReconcileSecondaryInput
