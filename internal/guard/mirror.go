@@ -2,11 +2,9 @@ package guard
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,14 +12,6 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/outage"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
-)
-
-const (
-	// watchFor is how long one watch of the bucket stands. A fresh one lists it
-	// anew, so that whatever a watch missed (a bucket made again) is mended.
-	watchFor = 15 * time.Second
-	// watchRetry paces the attempts while NATS is away.
-	watchRetry = time.Second
 )
 
 // Mirror knows in memory which zones are held, so that an export of a zone that
@@ -51,78 +41,42 @@ func (m *Mirror) MayHold(zone string) bool {
 
 // Run follows the bucket until ctx ends.
 func (m *Mirror) Run(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := m.watch(ctx)
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		m.state.Failed(broker.Explain(err))
+	begin := func() broker.Reading { return &reading{mirror: m, held: make(map[string]pdns.HeldChange)} }
+	broker.Watch(ctx, m.store.js, broker.BucketHeld, jetstream.AllKeys, begin, func(err error) {
+		m.state.Failed(err)
 		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.known = false
-		m.mu.Unlock()
-		select {
-		case <-ctx.Done():
-		case <-time.After(watchRetry):
-		}
-	}
+	})
 }
 
-// watch lists the bucket and follows it for a while.
-func (m *Mirror) watch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, watchFor)
-	defer cancel()
-	kv, err := m.store.bucket(ctx, broker.BucketHeld)
-	if err != nil {
-		return err
-	}
-	watch, err := kv.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = watch.Stop() }()
-	fresh, complete := make(map[string]pdns.HeldChange), false
-	for {
-		select {
-		case <-ctx.Done():
-			if !complete {
-				return errors.New("NATS did not list the bucket in time")
-			}
-			return nil
-		case entry, open := <-watch.Updates():
-			if !open {
-				return errors.New("the watch ended")
-			}
-			if entry == nil {
-				complete = true
-				m.state.OK()
-			} else {
-				note(fresh, entry)
-			}
-			if complete {
-				m.take(fresh)
-			}
-		}
-	}
+// reading is what one watch of the bucket has read so far.
+type reading struct {
+	mirror *Mirror
+	held   map[string]pdns.HeldChange
 }
 
-func note(held map[string]pdns.HeldChange, entry jetstream.KeyValueEntry) {
+// Note implements [broker.Reading].
+func (r *reading) Note(entry jetstream.KeyValueEntry) error {
 	zone, err := pdns.ZoneFromKey(entry.Key())
 	if err != nil {
-		return
+		return nil //nolint:nilerr // it is of no zone
 	}
-	delete(held, zone)
-	if entry.Operation() != jetstream.KeyValuePut {
-		return
+	delete(r.held, zone)
+	if entry.Operation() == jetstream.KeyValuePut {
+		// What cannot be read counts as held: who asks for it is told what is wrong.
+		r.held[zone], _ = decode(entry.Key(), entry.Value())
 	}
-	// What cannot be read counts as held: who asks for it is told what is wrong.
-	h, _ := decode(entry.Key(), entry.Value())
-	held[zone] = h
+	return nil
 }
 
-func (m *Mirror) take(held map[string]pdns.HeldChange) {
+// Settled implements [broker.Reading].
+func (r *reading) Settled() {
+	m := r.mirror
+	m.state.OK()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.held, m.known = maps.Clone(held), true
+	m.held, m.known = maps.Clone(r.held), true
 }
 
 var heldChanges = prometheus.NewDesc("pdnsdist_held_changes",

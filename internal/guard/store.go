@@ -5,7 +5,6 @@
 package guard
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,7 +63,7 @@ func (s *Store) Held(ctx context.Context, zone string) (pdns.HeldChange, bool, e
 }
 
 func (s *Store) held(ctx context.Context, zone string) (pdns.HeldChange, uint64, error) {
-	kv, err := s.bucket(ctx, broker.BucketHeld)
+	kv, err := broker.Bucket(ctx, s.js, broker.BucketHeld)
 	if err != nil {
 		return pdns.HeldChange{}, 0, err
 	}
@@ -133,7 +132,7 @@ func (s *Store) Release(ctx context.Context, change pdns.HeldChange) error {
 	}
 	if err == nil {
 		var kv jetstream.KeyValue
-		if kv, err = s.bucket(ctx, broker.BucketHeld); err == nil {
+		if kv, err = broker.Bucket(ctx, s.js, broker.BucketHeld); err == nil {
 			err = kv.Purge(ctx, pdns.ZoneKey(change.Zone), jetstream.LastRevision(revision))
 		}
 	}
@@ -163,52 +162,9 @@ func (s *Store) All(ctx context.Context) ([]pdns.HeldChange, error) {
 	return list, nil
 }
 
-// change applies edit to the value of a key, nil where there is none, by
-// compare-and-set. What edit returns unchanged is not written.
+// change is [broker.Change] of a key.
 func (s *Store) change(ctx context.Context, bucket, key string, edit func(have []byte) ([]byte, error)) error {
-	ctx = broker.Bounded(ctx)
-	kv, err := s.bucket(ctx, bucket)
-	if err != nil {
-		return broker.Explain(err)
-	}
-	for range attempts {
-		err := changeOnce(ctx, kv, key, edit)
-		if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-			continue // someone else was quicker
-		}
-		return broker.Explain(err)
-	}
-	return fmt.Errorf("key %s of bucket %s was changed by someone else %d times in a row", key, bucket, attempts)
-}
-
-func changeOnce(ctx context.Context, kv jetstream.KeyValue, key string, edit func(have []byte) ([]byte, error)) error {
-	var have []byte
-	entry, err := kv.Get(ctx, key)
-	missing := errors.Is(err, jetstream.ErrKeyNotFound)
-	if err != nil && !missing {
-		return err
-	}
-	if !missing {
-		have = entry.Value()
-	}
-	wanted, err := edit(have)
-	if err != nil || bytes.Equal(wanted, have) {
-		return err
-	}
-	if missing {
-		_, err = kv.Create(ctx, key, wanted)
-	} else {
-		_, err = kv.Update(ctx, key, wanted, entry.Revision())
-	}
-	return err
-}
-
-func (s *Store) bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
-	kv, err := s.js.KeyValue(ctx, name)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, fmt.Errorf("bucket %s is missing in NATS, a running primary makes it within a minute: %w", name, err)
-	}
-	return kv, err
+	return broker.Change(ctx, s.js, bucket, key, attempts, edit)
 }
 
 func decode(key string, value []byte) (pdns.HeldChange, error) {

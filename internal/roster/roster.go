@@ -39,7 +39,7 @@ func (r *Roster) List(ctx context.Context) ([]pdns.Secondary, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list the secondaries: %w", err)
 		}
-		s, err := decode(entry)
+		s, err := decode(entry.Key(), entry.Value())
 		if err != nil {
 			return nil, fmt.Errorf("list the secondaries: %w", err)
 		}
@@ -56,13 +56,20 @@ func (r *Roster) List(ctx context.Context) ([]pdns.Secondary, error) {
 // Get returns one secondary; [ErrUnknown] when there is none of that ID.
 func (r *Roster) Get(ctx context.Context, id string) (pdns.Secondary, error) {
 	ctx = broker.Bounded(ctx)
-	kv, err := r.bucket(ctx)
+	kv, err := broker.Bucket(ctx, r.js, broker.BucketSecondaries)
 	if err != nil {
 		return pdns.Secondary{}, fmt.Errorf("secondary %s: %w", id, err)
 	}
-	s, _, err := get(ctx, kv, id)
+	entry, err := kv.Get(ctx, id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		err = ErrUnknown
+	}
+	var s pdns.Secondary
+	if err == nil {
+		s, err = decode(id, entry.Value())
+	}
 	if err != nil {
-		return pdns.Secondary{}, fmt.Errorf("secondary %s: %w", id, err)
+		return pdns.Secondary{}, fmt.Errorf("secondary %s: %w", id, broker.Explain(err))
 	}
 	return s, nil
 }
@@ -111,96 +118,47 @@ func (r *Roster) Idle(ctx context.Context, id string) error {
 // Remove takes a secondary off the roster; no error when it is not on it.
 func (r *Roster) Remove(ctx context.Context, id string) error {
 	ctx = broker.Bounded(ctx)
-	kv, err := r.bucket(ctx)
+	kv, err := broker.Bucket(ctx, r.js, broker.BucketSecondaries)
 	if err == nil {
-		err = kv.Purge(ctx, id)
+		err = broker.Explain(kv.Purge(ctx, id))
 	}
 	if err != nil {
-		return fmt.Errorf("remove secondary %s from the roster: %w", id, broker.Explain(err))
+		return fmt.Errorf("remove secondary %s from the roster: %w", id, err)
 	}
 	return nil
 }
 
 // change applies edit to the entry as it is now, by compare-and-set.
 func (r *Roster) change(ctx context.Context, id string, edit func(have *pdns.Secondary, known bool) error) error {
-	ctx = broker.Bounded(ctx)
-	kv, err := r.bucket(ctx)
-	for range attempts {
-		if err != nil {
-			break
+	err := broker.Change(ctx, r.js, broker.BucketSecondaries, id, attempts, func(data []byte) ([]byte, error) {
+		var have pdns.Secondary
+		if data != nil {
+			var err error
+			if have, err = decode(id, data); err != nil {
+				return nil, err
+			}
 		}
-		err = changeOnce(ctx, kv, id, edit)
-		if err == nil {
-			return nil
+		wanted := have
+		if err := edit(&wanted, data != nil); err != nil || wanted == have {
+			return data, err
 		}
-		if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-			err = nil // someone else was quicker
-			continue
-		}
-	}
-	if err == nil {
-		err = fmt.Errorf("changed by someone else %d times in a row", attempts)
-	}
-	return fmt.Errorf("write secondary %s to the roster: %w", id, broker.Explain(err))
-}
-
-func changeOnce(ctx context.Context, kv jetstream.KeyValue, id string, edit func(have *pdns.Secondary, known bool) error) error {
-	have, revision, err := get(ctx, kv, id)
-	if err != nil && !errors.Is(err, ErrUnknown) {
-		return err
-	}
-	wanted := have
-	if err := edit(&wanted, err == nil); err != nil {
-		return err
-	}
-	if wanted == have {
-		return nil
-	}
-	data, err := json.Marshal(wanted)
+		return json.Marshal(wanted)
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("write secondary %s to the roster: %w", id, err)
 	}
-	if revision == 0 {
-		_, err = kv.Create(ctx, id, data)
-	} else {
-		_, err = kv.Update(ctx, id, data, revision)
-	}
-	return err
+	return nil
 }
 
-// get returns one entry and its revision; [ErrUnknown] and 0 when there is none.
-func get(ctx context.Context, kv jetstream.KeyValue, id string) (pdns.Secondary, uint64, error) {
-	entry, err := kv.Get(ctx, id)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return pdns.Secondary{}, 0, ErrUnknown
-	}
-	if err != nil {
-		return pdns.Secondary{}, 0, broker.Explain(err)
-	}
-	s, err := decode(entry)
-	return s, entry.Revision(), err
-}
-
-func decode(entry jetstream.KeyValueEntry) (pdns.Secondary, error) {
+func decode(id string, data []byte) (pdns.Secondary, error) {
 	var s pdns.Secondary
-	err := json.Unmarshal(entry.Value(), &s)
-	if err == nil && s.ID != entry.Key() {
+	err := json.Unmarshal(data, &s)
+	if err == nil && s.ID != id {
 		err = fmt.Errorf("it is of secondary %q", s.ID)
 	}
 	if err != nil {
 		return pdns.Secondary{}, fmt.Errorf("entry %s of bucket %s was not written by pdns-distribute (%w), remove it with `nats kv del %[2]s %[1]s`",
-			entry.Key(), broker.BucketSecondaries, err)
+			id, broker.BucketSecondaries, err)
 	}
 	return s, nil
-}
-
-func (r *Roster) bucket(ctx context.Context) (jetstream.KeyValue, error) {
-	kv, err := r.js.KeyValue(ctx, broker.BucketSecondaries)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, fmt.Errorf("bucket %s is missing in NATS, a running primary makes it within a minute: %w", broker.BucketSecondaries, err)
-	}
-	if err != nil {
-		return nil, broker.Explain(err)
-	}
-	return kv, nil
 }
