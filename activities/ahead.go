@@ -80,12 +80,8 @@ func (a *Ahead) export(zone string, proxied pdns.Proxied) (ExportZoneResult, err
 	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
 	defer cancel()
 	result, err := a.primary.exportOne(ctx, zone, ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied})
-	if err != nil {
-		a.primary.Metrics.exported("failed")
-		return result, err
-	}
-	a.primary.Metrics.exported(result.Outcome)
-	return result, nil
+	a.primary.Metrics.exported(result.Outcome, err)
+	return result, err
 }
 
 // headStart is one export ahead and the changes that it covers: those that were

@@ -23,7 +23,13 @@ func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 	return m
 }
 
-func (m *PrimaryMetrics) exported(outcome string) { m.exportedMany(outcome, 1) }
+// exported counts an export that ended with outcome, or failed.
+func (m *PrimaryMetrics) exported(outcome string, err error) {
+	if err != nil {
+		outcome = "failed"
+	}
+	m.exportedMany(outcome, 1)
+}
 
 func (m *PrimaryMetrics) exportedMany(outcome string, n int) {
 	if m != nil {

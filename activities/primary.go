@@ -172,11 +172,10 @@ func (p *Primary) ExportZone(ctx context.Context, in ExportZoneInput) (ExportZon
 		return result, nil
 	}
 	result, err := p.exportOne(ctx, zone, in)
+	p.Metrics.exported(result.Outcome, err)
 	if err != nil {
-		p.Metrics.exported("failed")
 		return ExportZoneResult{}, classify(fmt.Errorf("export zone %s on primary %s: %w", zone, p.ID, err))
 	}
-	p.Metrics.exported(result.Outcome)
 	return result, nil
 }
 

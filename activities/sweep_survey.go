@@ -232,11 +232,10 @@ func (s *Surveyor) part(ctx context.Context, in SurveyInput, size int, wanted fu
 // distributed any more, is for its own sync to deal with.
 func (s *Surveyor) export(ctx context.Context, zone string) (v pdns.Version, outcome string, compared bool, err error) {
 	result, err := s.Primary.export(ctx, zone, ExportZoneInput{Zone: zone})
+	s.Primary.Metrics.exported(result.Outcome, err)
 	if err != nil {
-		s.Primary.Metrics.exported("failed")
 		return pdns.Version{}, "", false, err
 	}
-	s.Primary.Metrics.exported(result.Outcome)
 	outcome = result.Outcome
 	switch outcome {
 	case ExportUnchanged:
