@@ -35,7 +35,7 @@ type Nameserver struct {
 // Nameservers are those of the system that env describes: the primary through the api-proxy, the same one without it, and
 // the secondaries.
 func Nameservers(env map[string]string) (proxy, direct *Nameserver, secondaries []*Nameserver, err error) {
-	httpClient, err := httpsClient(env["API_CA"])
+	httpClient, err := HTTPS(env["API_CA"], requestTimeout)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -50,7 +50,8 @@ func Nameservers(env map[string]string) (proxy, direct *Nameserver, secondaries 
 	return proxy, direct, secondaries, nil
 }
 
-func httpsClient(caFile string) (*http.Client, error) {
+// HTTPS is a client that trusts the authorities in caFile, each of whose requests may take so long.
+func HTTPS(caFile string, timeout time.Duration) (*http.Client, error) {
 	pool, err := roots(caFile)
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func httpsClient(caFile string) (*http.Client, error) {
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 8,
 	}
-	return &http.Client{Transport: transport, Timeout: requestTimeout}, nil
+	return &http.Client{Transport: transport, Timeout: timeout}, nil
 }
 
 func roots(caFile string) (*x509.CertPool, error) {

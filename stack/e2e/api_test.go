@@ -3,17 +3,13 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // nameserver is one PowerDNS: where it answers questions and where its API is.
@@ -59,19 +55,6 @@ type zone struct {
 	Serial  uint32   `json:"serial"`
 	DNSSEC  bool     `json:"dnssec"`
 	RRsets  []rrset  `json:"rrsets"`
-}
-
-func httpsClient(caFile string) (*http.Client, error) {
-	ca, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("no certificate in %s", caFile)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 8}
-	return &http.Client{Transport: transport, Timeout: 2 * time.Minute}, nil
 }
 
 // do sends one request to path below /api/v1/servers/localhost. body is sent as it is when it is []byte, else as JSON.

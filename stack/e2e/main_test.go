@@ -14,7 +14,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	outside "github.com/pdns-distribute/pdns-distribute/stack/client"
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
@@ -87,7 +89,7 @@ func connect() error {
 
 // nameservers are those of the system that env describes.
 func nameservers(env map[string]string) (primary, direct *nameserver, secondaries []*nameserver, err error) {
-	client, err := httpsClient(env["API_CA"])
+	client, err := outside.HTTPS(env["API_CA"], 2*time.Minute)
 	if err != nil {
 		return nil, nil, nil, err
 	}
