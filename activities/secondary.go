@@ -30,6 +30,8 @@ type SecondaryPowerDNS interface {
 	Zone(ctx context.Context, zone string) (api.Zone, error)
 	Zones(ctx context.Context) ([]api.Zone, error)
 	CreateSecondaryZone(ctx context.Context, zone, master, account string) error
+	// CreateFilledZone fails where the zone exists, and makes nothing then.
+	CreateFilledZone(ctx context.Context, zone, master, account, text string) error
 	DeleteZone(ctx context.Context, zone string) error
 	RetrieveZone(ctx context.Context, zone string) error
 	FlushCache(ctx context.Context, zone string) error
@@ -231,6 +233,11 @@ func (s *Secondary) now() time.Time {
 
 // bring makes PowerDNS serve v, whatever it serves now.
 func (s *Secondary) bring(ctx context.Context, v pdns.Version, known, adopt bool, open opener) (string, error) {
+	if !known && !adopt {
+		if made, err := s.createWhole(ctx, v, open); made || err != nil {
+			return AppliedNow, err
+		}
+	}
 	held, err := s.PowerDNS.Zone(ctx, v.Zone)
 	missing := errors.Is(err, api.ErrNotFound)
 	switch {

@@ -115,15 +115,31 @@ func (c *Client) list(ctx context.Context, path string) ([]Zone, error) {
 // CreateSecondaryZone creates a zone whose content PowerDNS takes from
 // master (IP:port) by AXFR. errors.Is(err, ErrConflict) when it exists.
 func (c *Client) CreateSecondaryZone(ctx context.Context, zone, master, account string) error {
-	body := map[string]any{
+	return c.create(ctx, zone, secondaryZone(zone, master, account))
+}
+
+// CreateFilledZone is [Client.CreateSecondaryZone] with the content that the zone
+// has from the beginning, as the text of a zone file with absolute names.
+// errors.Is(err, ErrRejected) where PowerDNS does not take it; nothing was made then.
+func (c *Client) CreateFilledZone(ctx context.Context, zone, master, account, text string) error {
+	body := secondaryZone(zone, master, account)
+	body["zone"] = text
+	return c.create(ctx, zone, body)
+}
+
+func (c *Client) create(ctx context.Context, zone string, body map[string]any) error {
+	return c.call(ctx, "create zone", zone, http.MethodPost, "/zones?rrsets=false", body, nil)
+}
+
+func secondaryZone(zone, master, account string) map[string]any {
+	return map[string]any{
 		"name":    zone,
 		"kind":    "Slave", // understood by every version
 		"masters": []string{master},
 		"account": account,
-		// Without it 4.7 sets DEFAULT, which rewrites serials on PATCH.
+		// Without it 4.7 sets DEFAULT, which rewrites serials on POST and PATCH.
 		"soa_edit_api": "",
 	}
-	return c.call(ctx, "create zone", zone, http.MethodPost, "/zones?rrsets=false", body, nil)
 }
 
 // DeleteZone deletes a zone. errors.Is(err, ErrNotFound) when it is gone.

@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -153,6 +154,8 @@ type zoneCase struct {
 	records []string
 	// load imports the text with pdnsutil.
 	load bool
+	// plain says that the content can be handed over as text.
+	plain bool
 }
 
 // head is the SOA and NS of every zone.
@@ -190,6 +193,26 @@ nimloc 60 IN TYPE32 \# 2 C00C
 under_score 60 IN A 192.0.2.4
 `
 
+// plain has the types that can be handed over as text, and what is hard about them: text of all kinds, an empty
+// non-terminal, a wildcard, a delegation with its glue.
+const plain = head + `
+WWW 300 IN A 192.0.2.1
+www 300 IN AAAA 2001:db8::1
+*.wild 60 IN TXT "any"
+a.b.c.ent 60 IN A 192.0.2.2
+UPPER.Case 60 IN CNAME WWW.Upper.Example.COM.
+_sip._tcp 60 IN SRV 1 2 5060 Sip.Example.NET.
+@ 60 IN MX 10 MAIL.Example.NET.
+text 60 IN TXT "" "quote \" backslash \\ semicolon ; high \200 null \000 tab \009 line \010 $ORIGIN @ ( )"
+text 60 IN TXT "second"
+caa 60 IN CAA 0 issue "ca.example.net; account=1"
+ptr 60 IN PTR Host.Example.NET.
+child 60 IN NS ns.child
+ns.child 60 IN A 192.0.2.3
+under_score 0 IN A 192.0.2.4
+root 2147483647 IN MX 0 .
+`
+
 // escapes has owners that PowerDNS's API refuses and pdnsutil takes. It lacks
 // \000: a name with that octet does not survive PowerDNS's LMDB backend (4.7.3),
 // which takes it for the end of a label.
@@ -224,11 +247,13 @@ func zoneCases() []zoneCase {
 			"oct\\200et\\001.escapes.example.\t60\tIN\tA\t192.0.2.7",
 		}},
 		{name: "escaped names, signed", zone: "escsigned.example.", text: escapes, load: true, signed: true, nsec3: "1 0 0 -"},
-		{name: "RFC 2317", zone: "0/26.2.0.192.in-addr.arpa.", text: head + "1 60 IN PTR Host.Example.NET.\n"},
+		{name: "plain types", zone: "plain.example.", text: plain, plain: true},
+		{name: "RFC 2317", plain: true, zone: "0/26.2.0.192.in-addr.arpa.", text: head + "1 60 IN PTR Host.Example.NET.\n"},
 		{name: "RRset of 60 KiB", zone: "big.example.", text: head + big.String()},
 		{name: "signed RRset of 60 KiB", zone: "bigsigned.example.", text: head + big.String(), signed: true},
 		{name: "20,000 records", zone: "many.example.", text: head + many.String()},
 		{name: "signed, serial at the wrap", zone: "wrap.example.", text: strings.Replace(head, "4000000000", "4294967295", 1), signed: true},
+		{name: "serial at the wrap", zone: "wraps.example.", text: strings.Replace(head, "4000000000", "4294967295", 1), plain: true},
 	}
 }
 
@@ -268,6 +293,50 @@ func (zc zoneCase) mustComeThrough(t *testing.T, source *pdnstest.Server, takers
 		taker.bring(t, zc.zone, content)
 		taker.mustServe(t, zc.zone, sum)
 	}
+	text, err := transfer.Text(bytes.NewReader(content), 64<<10)
+	if zc.plain != (err == nil) || err != nil && !errors.Is(err, transfer.ErrNoText) {
+		t.Errorf("as text: %v", err)
+	}
+	for _, taker := range takers {
+		if zc.plain {
+			taker.mustTakeText(t, zc.zone, text, sum)
+		}
+	}
+}
+
+// mustTakeText makes the zone anew with its content, and wants it to be what a transfer makes it.
+func (k taker) mustTakeText(t *testing.T, zone, text string, sum transfer.Summary) {
+	t.Helper()
+	names := []string{"c.ent." + zone, "ns.child." + zone, "x.wild." + zone, "nowhere." + zone}
+	before := k.answers(t, names)
+	if err := k.api.DeleteZone(t.Context(), zone); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.api.CreateFilledZone(t.Context(), zone, k.transfer.Addr(), "pdns-distribute", text); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.api.FlushCache(t.Context(), zone); err != nil {
+		t.Fatal(err)
+	}
+	k.mustServe(t, zone, sum)
+	if after := k.answers(t, names); after != before {
+		t.Errorf("made with its text, it answers\n%s\nafter a transfer it did\n%s", after, before)
+	}
+}
+
+// answers is what is answered to questions for TXT at these names: where empty non-terminals, delegations and wildcards are.
+func (k taker) answers(t *testing.T, names []string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, name := range names {
+		question := new(dns.Msg).SetQuestion(name, dns.TypeTXT)
+		answer, _, err := new(dns.Client).ExchangeContext(t.Context(), question, k.DNS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&all, name, dns.RcodeToString[answer.Rcode], answer.Authoritative, answer.Answer, answer.Ns)
+	}
+	return all.String()
 }
 
 // parsed returns the digest of a case's text.

@@ -12,8 +12,15 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
-// batchWait is how long the first event of a batch waits for others.
-const batchWait = 300 * time.Millisecond
+const (
+	// batchWait is how long the first event of a batch waits for others.
+	batchWait = 300 * time.Millisecond
+	// backlogWait is that while one batch follows the other: a batch costs Temporal
+	// about as much as a sync of one zone, however many zones are in it.
+	backlogWait = 1500 * time.Millisecond
+	// backlogEnds is how long after a batch the next one counts as a first.
+	backlogEnds = 3 * time.Second
+)
 
 // batches gathers events that come faster than syncs of their own can be
 // started, one batch for each sort.
@@ -21,6 +28,7 @@ type batches struct {
 	dispatcher Dispatcher
 	mu         sync.Mutex
 	open       map[sort]*batch
+	sent       time.Time // when the last one went out
 }
 
 // sort is what all events of a batch have in common: the primary that took the
@@ -55,14 +63,15 @@ func (b *batches) add(ctx context.Context, zone, change string, of sort, event s
 	if current == nil {
 		current = &batch{zones: make(map[string][]string), unnamed: make(map[string]bool), done: make(chan struct{})}
 		b.open[of] = current
-		time.AfterFunc(batchWait, func() { b.send(context.WithoutCancel(ctx), of, current) })
+		wait := b.wait(time.Now())
+		time.AfterFunc(wait, func() { b.send(context.WithoutCancel(ctx), of, current, handleTimeout-wait) })
 	}
 	current.zones[zone] = append(current.zones[zone], change)
 	current.unnamed[zone] = current.unnamed[zone] || change == ""
 	current.events = append(current.events, event)
 	full := len(current.zones) == workflows.MaxBatch
 	if full {
-		delete(b.open, of)
+		b.close(of)
 	}
 	b.mu.Unlock()
 	if full {
@@ -76,16 +85,30 @@ func (b *batches) add(ctx context.Context, zone, change string, of sort, event s
 	}
 }
 
+// wait is how long a batch that is begun at now is open.
+func (b *batches) wait(now time.Time) time.Duration {
+	if now.Sub(b.sent) < backlogEnds {
+		return backlogWait
+	}
+	return batchWait
+}
+
+// close ends the taking of a batch.
+func (b *batches) close(of sort) {
+	delete(b.open, of)
+	b.sent = time.Now()
+}
+
 // send dispatches a batch whose time is up, unless it was full before.
-func (b *batches) send(ctx context.Context, of sort, current *batch) {
+func (b *batches) send(ctx context.Context, of sort, current *batch, within time.Duration) {
 	b.mu.Lock()
 	mine := b.open[of] == current
 	if mine {
-		delete(b.open, of)
+		b.close(of)
 	}
 	b.mu.Unlock()
 	if mine {
-		ctx, cancel := context.WithTimeout(ctx, handleTimeout-batchWait)
+		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
 		b.dispatch(ctx, of, current)
 	}

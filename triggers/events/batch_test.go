@@ -96,3 +96,13 @@ func TestABatchNamesTheChangesOfZonesThatNothingElseAsksFor(t *testing.T) {
 	b := &batch{zones: map[string][]string{"a.": {"1", "2"}, "b.": {"3", ""}}, unnamed: map[string]bool{"a.": false, "b.": true}}
 	require.Equal(t, map[string][]string{"a.": {"1", "2"}}, b.changes())
 }
+
+func TestABacklogGoesInFewerBatches(t *testing.T) {
+	b := newBatches(&batchRecorder{})
+	now := time.Now()
+	require.Equal(t, batchWait, b.wait(now), "the first")
+	b.sent = now
+	require.Equal(t, backlogWait, b.wait(now.Add(backlogEnds-time.Millisecond)), "while they follow each other")
+	require.Equal(t, batchWait, b.wait(now.Add(backlogEnds)), "the first after a while")
+	require.Less(t, backlogWait, handleTimeout, "NATS gives an event away that is not acknowledged in time")
+}

@@ -11,8 +11,8 @@ const (
 	// alonePerSecond zones a second, and aloneBurst at once, get a sync of their
 	// own; what comes faster, as an import does, goes in batches. A sync of its
 	// own costs Temporal about 40 ms of CPU, its share in a batch well under one.
-	alonePerSecond = 4
-	aloneBurst     = 20
+	alonePerSecond = 2
+	aloneBurst     = 8
 	// remembered is how long a zone's sync surely still runs after its last
 	// event (it waits to check from outside, by default 20 s): another event is
 	// then but a signal to it.

@@ -1,0 +1,52 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+const (
+	// createRecords and createOctets bound the zones that are made with their
+	// content in one call. PowerDNS's time to read a body grows with the square
+	// of its size (4.7, LMDB); a transfer's does not.
+	createRecords = 1000
+	createOctets  = 128 << 10
+)
+
+// createWhole makes a zone that this secondary never had, with its content, in
+// one call of the API: half the work of making it and having it transferred.
+// It reports whether PowerDNS holds v now. Where it does not (the zone is there
+// already, its content or its signatures need a transfer, PowerDNS refused), the
+// usual way is to be taken, which also tells what is wrong.
+//
+// PowerDNS compares the zone with the transfer server within its refresh cycle,
+// as it does after a transfer.
+func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener) (bool, error) {
+	if v.Deleted || v.Signed || v.Records > createRecords {
+		return false, nil
+	}
+	content, err := open(ctx, v)
+	if err != nil {
+		return false, err
+	}
+	reader, err := content(ctx)
+	if err != nil {
+		return false, fmt.Errorf("open the content of version %d: %w", v.Version, err)
+	}
+	text, err := transfer.Text(reader, createOctets)
+	if err := errors.Join(err, reader.Close()); err != nil {
+		return false, nil //nolint:nilerr // a transfer carries everything, and says what is wrong
+	}
+	if s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text) != nil {
+		return false, nil
+	}
+	if err := s.awaitServed(ctx, v, s.serves); err != nil {
+		return false, err
+	}
+	// What was answered from a parent zone may be cached.
+	return true, s.dropCaches(ctx, v.Zone, false)
+}
