@@ -54,6 +54,19 @@ func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string) {
 	}
 }
 
+// Settled returns once the export ahead that covers a change has ended, at once
+// where there is none. What Temporal does for the change need not compete with it.
+func (a *Ahead) Settled(ctx context.Context, zone, change string) {
+	start := a.covering(zone, []string{change})
+	if start == nil {
+		return
+	}
+	select {
+	case <-start.done:
+	case <-ctx.Done():
+	}
+}
+
 // run exports a zone for as long as changes wait.
 func (a *Ahead) run(zone string) {
 	for {

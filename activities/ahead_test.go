@@ -189,3 +189,43 @@ func TestAnOlderVersionIsNeverAppliedAhead(t *testing.T) {
 	h.serves(t, "after.example.", after.Version.Serial)
 	h.serves(t, "ahead.example.", 6)
 }
+
+func TestSettledWaitsForTheExportAhead(t *testing.T) {
+	h := newHosts(t)
+	ahead := activities.NewAhead(t.Context(), h.primary)
+	makeZone(t, "ahead.example.")
+	ahead.Changed("ahead.example.", pdns.ChangeAdd, "change-1")
+	ahead.Settled(t.Context(), "ahead.example.", "change-1")
+	v, _, err := h.store.Newest(t.Context(), "ahead.example.")
+	require.NoError(t, err, "the export has ended")
+	require.NotZero(t, v.Version)
+	ahead.Settled(t.Context(), "ahead.example.", "another")
+	ahead.Settled(t.Context(), "other.example.", "change-1")
+}
+
+func TestSettledEndsWithItsContext(t *testing.T) {
+	h := newHosts(t)
+	stuck := &gatedVersions{Publisher: h.store, open: make(chan struct{})}
+	h.primary.Versions = stuck
+	ahead := activities.NewAhead(t.Context(), h.primary)
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	ahead.Settled(ctx, "ahead.example.", "change-1")
+	require.Error(t, ctx.Err(), "it waited as long as it might")
+	close(stuck.open)
+}
+
+// gatedVersions answers once it is open.
+type gatedVersions struct {
+	activities.Publisher
+	open chan struct{}
+}
+
+func (g *gatedVersions) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+	select {
+	case <-g.open:
+	case <-ctx.Done():
+	}
+	return g.Publisher.Newest(ctx, zone)
+}

@@ -41,6 +41,8 @@ type primary struct {
 	group *errgroup.Group
 	// exports is what this host's worker exports with.
 	exports *activities.Primary
+	// ahead exports changes ahead of their events; nil without proxy and worker.
+	ahead *activities.Ahead
 	// mirror holds the newest versions for the checks.
 	mirror *versions.Mirror
 	// guard is what the guard remembers in NATS, key that of the events' proofs.
@@ -102,7 +104,8 @@ func (p *primary) startProxy(ctx context.Context) error {
 		Registerer: p.registry, Log: p.logger,
 	}
 	if p.conf.Primary.Worker {
-		config.Changed = activities.NewAhead(ctx, p.exports).Changed
+		p.ahead = activities.NewAhead(ctx, p.exports)
+		config.Changed = p.ahead.Changed
 	}
 	server, err := proxy.New(config)
 	if err != nil {
@@ -122,13 +125,17 @@ func (p *primary) startTrigger(ctx context.Context) error {
 		Schedules: schedules(p.conf), Versions: p.versions, Holds: p.guard, Resume: p.dispatcher.ResumeHold,
 		Logger: p.logger, OnRecreated: p.recheck,
 	})
-	consumer, err := events.New(events.Config{
+	taking := events.Config{
 		JetStream: p.jetStream, Dispatcher: p.dispatcher, Proven: p.key.Proven, Registerer: p.registry, Log: p.logger,
 		Ensure: func(ctx context.Context) error {
 			_, err := broker.Ensure(ctx, p.jetStream, p.broker)
 			return err
 		},
-	})
+	}
+	if p.ahead != nil {
+		taking.HeadStart = p.ahead.Settled
+	}
+	consumer, err := events.New(taking)
 	if err != nil {
 		return err
 	}

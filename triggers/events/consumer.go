@@ -65,6 +65,9 @@ type Config struct {
 	// that it cannot be told now. Optional: without it no event counts as an API
 	// call.
 	Proven func(ctx context.Context, event pdns.Event) (pdns.Proxied, error)
+	// HeadStart returns once what was begun for a change ahead of its event has
+	// ended, or with ctx. Optional: without it events go to Temporal at once.
+	HeadStart func(ctx context.Context, zone, changeID string)
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger

@@ -22,6 +22,9 @@ const (
 	firstDelay = 200 * time.Millisecond
 	maxDelay   = 5 * time.Second
 
+	// headStartWithin bounds the wait for a change's head start.
+	headStartWithin = 100 * time.Millisecond
+
 	// Bounds of what comes from outside: the head of a dead event that is kept,
 	// its reason, and the hints that go into a workflow's history.
 	maxDead   = 64 << 10
@@ -70,6 +73,7 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 	if len(event.Zone) <= maxBatchName && !c.pace.alone(event.Zone, time.Now()) {
 		return c.batches.add(ctx, event.Zone, hint(event.ChangeID), of, id)
 	}
+	c.awaitHeadStart(ctx, event)
 	return c.cfg.Dispatcher.SyncZone(ctx,
 		workflows.SyncZoneInput{Zone: event.Zone, Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied},
 		workflows.ZoneChange{
@@ -80,6 +84,18 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 			Trigger:   workflows.TriggerEvent,
 			Proxied:   of.proxied,
 		})
+}
+
+// awaitHeadStart lets a head start end first, if there is one, but not for long:
+// starting the sync takes as much CPU time as all of the head start, and a
+// head start that waits for others is none.
+func (c *Consumer) awaitHeadStart(ctx context.Context, event pdns.Event) {
+	if c.cfg.HeadStart == nil || event.ChangeID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, headStartWithin)
+	defer cancel()
+	c.cfg.HeadStart(ctx, event.Zone, event.ChangeID)
 }
 
 // hint drops a hint that is longer than any of ours.
