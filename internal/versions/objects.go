@@ -16,9 +16,17 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
-// openTimeout bounds the reading of an object whose caller gives no deadline;
-// the library's own bound of 5 s is too short for a zone of a million records.
-const openTimeout = 10 * time.Minute
+const (
+	// openTimeout bounds the reading of an object whose caller gives no deadline;
+	// the library's own bound of 5 s is too short for a zone of a million records.
+	openTimeout = 10 * time.Minute
+	// stallTimeout bounds the wait for an object's begin and for each further piece.
+	// Whoever reads holds a zone's lock, and PowerDNS gives a transfer up after 10 s.
+	stallTimeout = 5 * time.Second
+)
+
+// errStalled says that NATS went silent in the midst of an object.
+var errStalled = fmt.Errorf("NATS sent nothing more for %s", stallTimeout)
 
 // Subjects of the object store's stream, NATS architecture record ADR-20.
 const (
@@ -83,7 +91,11 @@ func (s *Store) openObject(ctx context.Context, name string) (io.ReadCloser, err
 		return nil, explain(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	object, err := objects.Get(ctx, name)
+	asked := time.AfterFunc(stallTimeout, cancel)
+	object, err := objects.Get(pieceByPiece{ctx}, name)
+	if err == nil && !asked.Stop() {
+		err = errors.Join(errStalled, object.Close())
+	}
 	if err != nil {
 		cancel()
 		if errors.Is(err, jetstream.ErrObjectNotFound) {
@@ -94,10 +106,28 @@ func (s *Store) openObject(ctx context.Context, name string) (io.ReadCloser, err
 	return &objectReader{object, cancel}, nil
 }
 
+// pieceByPiece has the library give each piece of an object stallTimeout: it
+// takes the deadline of its context for each Read, and waits that long where the
+// connection broke in between, or the question for the object went with it.
+type pieceByPiece struct{ context.Context }
+
+// Deadline moves on; Done still tells when that of the whole has come.
+func (p pieceByPiece) Deadline() (time.Time, bool) { return time.Now().Add(stallTimeout), true }
+
 // objectReader ends the object's subscription when it is closed.
 type objectReader struct {
 	jetstream.ObjectResult
 	cancel context.CancelFunc
+}
+
+// Read fails where the next piece does not come in time; the library then
+// returns nothing and no error.
+func (r *objectReader) Read(p []byte) (int, error) {
+	n, err := r.ObjectResult.Read(p)
+	if n == 0 && err == nil && len(p) > 0 {
+		err = errStalled
+	}
+	return n, err
 }
 
 func (r *objectReader) Close() error {

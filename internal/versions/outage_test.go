@@ -192,20 +192,19 @@ func TestNATSGoesAndComesBackMeanwhile(t *testing.T) {
 	const soon = 30 * time.Second // reading goes on after a while
 	for what, ask := range map[string]func() error{
 		"Newest": func() error {
-			stack.Pause(t, "nats")
-			asked := make(chan error, 1)
-			go func() {
+			return paused(t, func() error {
 				_, _, err := s.Newest(ctx, zone)
-				asked <- err
-			}()
-			defer stack.Resume(t, "nats")
-			return <-asked
+				return err
+			})
 		},
+		"Open": func() error { return paused(t, func() error { return openAndClose(ctx, s, large) }) },
+		// One that has not opened any object yet asks for more.
+		"the first Open": func() error { return paused(t, func() error { return openAndClose(ctx, versions.New(js), large) }) },
 		"Publish": func() error {
 			_, err := s.Publish(ctx, version(zone, 2), &midway{r: bytes.NewReader(content), left: 5 << 20, then: restart}, revision)
 			return err
 		},
-		"Open": func() error {
+		"reading": func() error {
 			back, err := s.Open(ctx, large)
 			if err != nil {
 				return err
@@ -230,6 +229,21 @@ func TestNATSGoesAndComesBackMeanwhile(t *testing.T) {
 			return err == nil
 		})
 	}
+}
+
+// paused asks while NATS hangs.
+func paused(t *testing.T, ask func() error) error {
+	stack.Pause(t, "nats")
+	defer stack.Resume(t, "nats")
+	return ask()
+}
+
+func openAndClose(ctx context.Context, s *versions.Store, v pdns.Version) error {
+	back, err := s.Open(ctx, v)
+	if err != nil {
+		return err
+	}
+	return back.Close()
 }
 
 // midway does something in the midst of reading.
