@@ -86,15 +86,18 @@ func (f filling) Read(p []byte) (n int, err error) {
 }
 
 func (s *Store) openObject(ctx context.Context, name string) (io.ReadCloser, error) {
-	objects, err := s.objectStore(ctx)
+	objects, err := s.objectStore(broker.Bounded(ctx))
 	if err != nil {
 		return nil, explain(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	asked := time.AfterFunc(stallTimeout, cancel)
 	object, err := objects.Get(pieceByPiece{ctx}, name)
-	if err == nil && !asked.Stop() {
-		err = errors.Join(errStalled, object.Close())
+	if !asked.Stop() { // whatever came of it, its context has ended
+		if err == nil {
+			_ = object.Close() // nothing was read
+		}
+		err = errStalled
 	}
 	if err != nil {
 		cancel()

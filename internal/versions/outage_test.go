@@ -246,6 +246,46 @@ func openAndClose(ctx context.Context, s *versions.Store, v pdns.Version) error 
 	return back.Close()
 }
 
+// NATS hangs while a large zone is read, or asked for: whoever reads it holds the zone's lock, so neither may wait as long
+// as all of it may take.
+func TestNATSHangsWhileAnObjectIsRead(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s := versions.New(js)
+	published(t, s, version(zone, 1), noise(40<<20, 1), 0)
+	large, _, err := s.Newest(t.Context(), zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const soon = 20 * time.Second // not the ten minutes that all of it has
+	back, err := s.Open(t.Context(), large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, back, 1000); err != nil {
+		t.Fatal(err)
+	}
+	stack.Pause(t, "nats")
+	defer stack.Resume(t, "nats")
+	for what, ask := range map[string]func() error{
+		"reading on": func() error {
+			_, err := io.Copy(io.Discard, back)
+			return errors.Join(err, back.Close())
+		},
+		"opening": func() error {
+			_, err := s.Open(t.Context(), large)
+			return err
+		},
+	} {
+		began := time.Now()
+		if err := ask(); err == nil {
+			t.Errorf("%s: no error", what)
+		}
+		if took := time.Since(began); took > soon {
+			t.Errorf("%s took %v", what, took)
+		}
+	}
+}
+
 // midway does something in the midst of reading.
 type midway struct {
 	r    io.Reader
