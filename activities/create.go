@@ -38,11 +38,11 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 		return false, fmt.Errorf("open the content of version %d: %w", v.Version, err)
 	}
 	text, err := transfer.Text(reader, createOctets)
-	if err := errors.Join(err, reader.Close()); err != nil {
-		return false, nil //nolint:nilerr // a transfer carries everything, and says what is wrong
+	if err = errors.Join(err, reader.Close()); err == nil {
+		err = s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text)
 	}
-	if s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text) != nil {
-		return false, nil
+	if err != nil {
+		return false, nil //nolint:nilerr // the usual way carries everything, and says what is wrong
 	}
 	if err := s.awaitServed(ctx, v, s.serves); err != nil {
 		return false, err
