@@ -14,6 +14,7 @@ import (
 
 // 200 changes in a row share exports, and the last one is what is served in the end. Not parallel: it is timed.
 func TestBurst(t *testing.T) {
+	alone(t)
 	const zone, changes, maxExports = "burst.example.", 200, 40
 	primary.create(t, zone, 1, set("www."+zone, "TXT", `"0"`))
 	waitServed(t, zone, 1)
@@ -45,6 +46,7 @@ func TestBurst(t *testing.T) {
 // once as fast as possible, so that each waits for the least interval of exports. Not parallel: it is timed. The times are
 // printed rather than judged, since the machine decides; but never may one wait for a timer of a second.
 func TestLatency(t *testing.T) {
+	alone(t)
 	t.Run("paced", func(t *testing.T) { measureLatency(t, "paced.latency.example.", 100*time.Millisecond) })
 	t.Run("in a row", func(t *testing.T) { measureLatency(t, "row.latency.example.", time.Microsecond) })
 }
@@ -97,6 +99,7 @@ func quantiles(took []time.Duration) string {
 // Many clients at once: on SQLite PowerDNS answers some of their requests with 500. The proxy hands that on, and in the
 // end the secondaries hold what the primary holds. Not parallel: the requests of other tests would fail too.
 func TestConcurrentChanges(t *testing.T) {
+	alone(t)
 	const zones, clients, changes = 4, 8, 20
 	name := func(i int) string { return fmt.Sprintf("c%d.concurrent.example.", i%zones) }
 	for i := range zones {

@@ -8,7 +8,7 @@ import (
 
 // A zone's whole life: made, changed, deleted, and made again with a lower serial, as a restored backup would be.
 func TestCreateChangeDeleteCreateAgain(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "life.example."
 	primary.create(t, zone, 500, set("www."+zone, "A", "192.0.2.1"))
 	waitServed(t, zone, 500)
@@ -30,7 +30,7 @@ func TestCreateChangeDeleteCreateAgain(t *testing.T) {
 
 // A removed child zone is answered by its parent again: the parent's SOA in the authority section is no sign of the child.
 func TestDeletedChildBelowServedParent(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const parent, child = "parent.example.", "child.parent.example."
 	primary.create(t, parent, 10, set("www."+parent, "A", "192.0.2.1"))
 	primary.create(t, child, 20, set("www."+child, "A", "192.0.2.2"))

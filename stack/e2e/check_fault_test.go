@@ -14,65 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 )
-
-// The health check's worker dies at each of its steps: the check ends right, and what it had found is repaired.
-func testCheckWorkerKilled(t *testing.T, s *site) {
-	const zone = "c06.check.example."
-	n := s.secondaries[0]
-	c, err := dialTemporal(s.env)
-	must(t, err)
-	defer c.Close()
-	// With a difference to repair: the survey, the roster, a compare of each secondary, the repair, the compare again.
-	const steps = 6
-	for step := range steps {
-		t.Run(fmt.Sprintf("after %d steps", step), func(t *testing.T) {
-			n.patch(t, zone, soa(zone, 99))
-			run := startCheck(t, c)
-			until(t, soon, func() error {
-				ended, names := progress(t.Context(), c, run)
-				return wants(ended || len(names) > step, "steps %v", names)
-			})
-			s.do(t, "kill", "primary")
-			s.do(t, "start", "primary")
-			var report checkReport
-			ctx, cancel := context.WithTimeout(t.Context(), soon)
-			defer cancel()
-			must(t, c.GetWorkflow(ctx, "health-check", run).Get(ctx, &report))
-			if report.Outcome != "in-sync" {
-				t.Errorf("%s", report)
-			}
-			must(t, servesSerial(t.Context(), zone, 100, s.secondaries...))
-		})
-	}
-}
-
-// startCheck starts a health check under its fixed ID.
-func startCheck(t testing.TB, c client.Client) (run string) {
-	t.Helper()
-	started, err := c.SignalWithStartWorkflow(t.Context(), "health-check", "check", map[string]any{"fresh": true},
-		client.StartWorkflowOptions{TaskQueue: "pdns-distribute", WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE}, "CheckHealth", map[string]any{})
-	must(t, err)
-	return started.GetRunID()
-}
-
-// progress returns the activities that a run has begun so far, and whether it has ended.
-func progress(ctx context.Context, c client.Client, run string) (ended bool, steps []string) {
-	events := c.GetWorkflowHistory(ctx, "health-check", run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for events.HasNext() {
-		event, err := events.Next()
-		if err != nil {
-			return false, nil
-		}
-		if step := scheduledStep(event); step != "" {
-			steps = append(steps, step)
-		}
-		ended = ended || event.GetEventType() == enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
-	}
-	return ended, steps
-}
 
 // A secondary is cut off while zones are made, changed and deleted by the hundred. When it is back, all of it is there
 // soon, without waiting for a check.

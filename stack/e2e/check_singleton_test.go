@@ -3,10 +3,10 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,36 +19,37 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
+// Ways of starting a check that differ in what is learned: a command asks the run at work itself, and nobody waits for what a
+// schedule starts.
+const byCommandLine, bySchedule = "pdns-distribute check", "schedule"
+
 // started is one start of a health check and what its caller learned.
 type started struct {
 	how, run string
 	err      error
 }
 
-// However many start a health check at once, and however they do it, one is at work at a time, and each learns which run
-// served it.
-func testOneCheckAtATime(t *testing.T, s *site) {
-	c, err := dialTemporal(s.env)
+// However many start a health check at once, from either primary, by the schedule, tctl or the command, one is at work at a
+// time, and each learns which run served it.
+func testOneCheckAtATime(t *testing.T, p *primaries) {
+	until(t, recovered, func() error { return p.prints(t, 0, "check", `health check in-sync.*`) })
+	p.waitIdle(t)
+	operator, err := dialTemporal(p.env)
 	must(t, err)
-	defer c.Close()
-	asPrimary := map[string]string{}
-	for key, value := range s.env {
-		asPrimary[key] = value
-	}
-	asPrimary["TEMPORAL_TLS_CERT"], asPrimary["TEMPORAL_TLS_KEY"] = filepath.Join(s.Dir(), "pki", "primary.crt"), filepath.Join(s.Dir(), "pki", "primary.key")
-	p, err := dialTemporal(asPrimary)
-	must(t, err)
-	defer p.Close()
+	defer operator.Close()
+	first, second := p.dialAs(t, p.first.process), p.dialAs(t, p.second.process)
 
 	began := time.Now()
-	s.do(t, "pause", "nats") // the run at work waits for it, so all of the starts come meanwhile
-	resume := sync.OnceFunc(func() { s.do(t, "resume", "nats") })
+	p.do(t, "pause", "nats") // the run at work waits for it, so all of the starts come meanwhile
+	resume := sync.OnceFunc(func() { p.do(t, "resume", "nats") })
 	defer resume()
 	ways := []func(i int) started{
-		func(i int) started { return s.startByCommand(t.Context(), i%8 < 4) },
-		func(i int) started { return startByID(t.Context(), c, fmt.Sprintf("by-hand-%d", i)) },
-		func(i int) started { return startByID(t.Context(), p, fmt.Sprintf("by-a-primary-%d", i)) },
-		func(int) started { return s.startByTctl(t.Context()) },
+		func(int) started { return p.startByCommand(t.Context(), p.first.process) },
+		func(int) started { return p.startByCommand(t.Context(), p.second.process) },
+		func(i int) started { return startByID(t.Context(), operator, fmt.Sprintf("by-hand-%d", i)) },
+		func(i int) started { return startByID(t.Context(), first, fmt.Sprintf("by-the-first-%d", i)) },
+		func(i int) started { return startByID(t.Context(), second, fmt.Sprintf("by-the-second-%d", i)) },
+		func(int) started { return p.startByTctl(t.Context()) },
 	}
 	const starts = 20
 	all := make([]started, starts)
@@ -56,29 +57,45 @@ func testOneCheckAtATime(t *testing.T, s *site) {
 	for i := range starts {
 		group.Go(func() {
 			if i == 0 { // once: what a schedule starts within one second has one ID
-				all[i] = startBySchedule(t.Context(), c)
+				all[i] = startBySchedule(t.Context(), operator)
 				return
 			}
 			all[i] = ways[i%len(ways)](i)
 		})
 	}
 	until(t, soon, func() error {
-		asked := requests(t, c)
+		asked := requests(t, operator)
 		return wants(asked == starts, "%d of %d requests have come", asked, starts)
 	})
 	resume()
 	group.Wait()
 
-	atWork := runsAtWork(t, c, began)
+	atWork := runsAtWork(t, operator, began)
+	served := atWork[0].GetExecution().GetRunId()
+	byCommand := 0
 	for _, one := range all {
 		must(t, one.err)
+		if one.how != bySchedule && one.run != served {
+			t.Errorf("run %s served them, %s learned of run %s", served, one.how, one.run)
+		}
+		if one.how == byCommandLine {
+			byCommand++
+		}
 	}
-	if served := atWork[0].GetExecution().GetRunId(); slices.ContainsFunc(all, func(one started) bool { return one.run != "" && one.run != served }) {
-		t.Errorf("not all were served by run %s: %+v", served, all)
-	}
-	forwarders(t, c, began)
-	s.record(t, "by-hand-1", "check_health_handed_over")
-	s.record(t, "health-check", "check_health_joined")
+	forwarders(t, operator, began, starts-byCommand, served)
+	p.record(t, "by-hand-2", "check_health_handed_over")
+	p.record(t, "health-check", "check_health_joined")
+}
+
+// dialAs connects to Temporal as a process of the product does.
+func (s *site) dialAs(t *testing.T, role string) client.Client {
+	t.Helper()
+	as := maps.Clone(s.env)
+	as["TEMPORAL_TLS_CERT"], as["TEMPORAL_TLS_KEY"] = filepath.Join(s.Dir(), "pki", role+".crt"), filepath.Join(s.Dir(), "pki", role+".key")
+	c, err := dialTemporal(as)
+	must(t, err)
+	t.Cleanup(c.Close)
+	return c
 }
 
 // What a run was not started with, and somebody asks for while it is at work, gets a round of its own in the same run.
@@ -108,18 +125,14 @@ func testContentAskedForMeanwhile(t *testing.T, s *site) {
 	s.record(t, "content-check", "check_content_asked_for")
 }
 
-// startByCommand is the command of an operator, on the second primary's host if there is one and other says so.
-func (s *site) startByCommand(ctx context.Context, other bool) started {
-	args := []string{"check"}
-	if other && s.env["API_URL_2"] != "" {
-		args = append(args, "--config", s.ConfigPath("primary-2"))
-	}
-	out, code := s.command(ctx, args...)
+// startByCommand is the command of an operator on a primary's host.
+func (s *site) startByCommand(ctx context.Context, primary string) started {
+	out, code := s.command(ctx, "check", "--config", s.ConfigPath(primary))
 	found := regexp.MustCompile(`run (\S+) of workflow health-check`).FindStringSubmatch(out)
 	if code != 0 || found == nil {
-		return started{how: "pdns-distribute check", err: fmt.Errorf("exit code %d\n%s", code, out)}
+		return started{how: byCommandLine, err: fmt.Errorf("exit code %d\n%s", code, out)}
 	}
-	return started{how: "pdns-distribute check", run: found[1]}
+	return started{how: byCommandLine, run: found[1]}
 }
 
 // startByID starts the workflow under another ID and waits for its result.
@@ -157,7 +170,7 @@ func (s *site) tctl(ctx context.Context, args ...string) (out string, code int) 
 // startBySchedule triggers the schedule; nobody waits for what that starts.
 func startBySchedule(ctx context.Context, c client.Client) started {
 	err := c.ScheduleClient().GetHandle(ctx, "health-check").Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL})
-	return started{how: "schedule", err: err}
+	return started{how: bySchedule, err: err}
 }
 
 // runsAtWork returns the runs under the fixed ID since began, once they have ended. No two of them were open at once.
@@ -200,15 +213,22 @@ func requests(t testing.TB, c client.Client) int {
 	return n
 }
 
-// forwarders wants every workflow of this type under another ID to have done nothing but to hand over and wait.
-func forwarders(t testing.TB, c client.Client, began time.Time) {
+// forwarders wants so many workflows of this type under other IDs, each of which has done nothing but to hand over and wait,
+// and has learned which run served it.
+func forwarders(t testing.TB, c client.Client, began time.Time, count int, served string) {
 	t.Helper()
-	runs := listed(t, c, fmt.Sprintf(`WorkflowType = "CheckHealth" AND WorkflowId != "health-check" AND StartTime >= %q`, began.UTC().Format(time.RFC3339)))
-	if len(runs) == 0 {
-		t.Error("nothing was started under another ID")
-	}
+	var runs []*workflow.WorkflowExecutionInfo
+	until(t, soon, func() error { // visibility is a moment behind
+		runs = listed(t, c, fmt.Sprintf(`WorkflowType = "CheckHealth" AND WorkflowId != "health-check" AND StartTime >= %q`, began.UTC().Format(time.RFC3339Nano)))
+		return wants(len(runs) == count, "%d were started under other IDs, want %d", len(runs), count)
+	})
 	for _, run := range runs {
 		id := run.GetExecution()
+		var report checkReport
+		must(t, c.GetWorkflow(t.Context(), id.GetWorkflowId(), id.GetRunId()).Get(t.Context(), &report))
+		if report.RunID != served {
+			t.Errorf("%s learned of run %s, run %s served it", id, report.RunID, served)
+		}
 		events := c.GetWorkflowHistory(t.Context(), id.GetWorkflowId(), id.GetRunId(), true, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		var steps []string
 		for events.HasNext() {
@@ -231,7 +251,12 @@ func scheduledStep(event *history.HistoryEvent) string {
 
 func listed(t testing.TB, c client.Client, query string) []*workflow.WorkflowExecutionInfo {
 	t.Helper()
-	page, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 200})
+	runs, err := list(t.Context(), c, query)
 	must(t, err)
-	return page.GetExecutions()
+	return runs
+}
+
+func list(ctx context.Context, c client.Client, query string) ([]*workflow.WorkflowExecutionInfo, error) {
+	page, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 200})
+	return page.GetExecutions(), err
 }

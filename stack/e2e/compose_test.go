@@ -12,7 +12,7 @@ import (
 // TestComposeFile has docker-compose read docker-compose.yml, and looks at what came out: the parts of the system are
 // there, what is mounted exists, and nothing is open to the network but by a port of this host's loopback address.
 func TestComposeFile(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	compose := filepath.Join(env["STACK_TOOLS"], "docker-compose")
 	cmd := exec.CommandContext(t.Context(), compose, "--file", "../../docker-compose.yml", "--profile", "*", "config", "--format", "json")
 	var stderr strings.Builder

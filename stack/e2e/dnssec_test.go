@@ -81,7 +81,7 @@ func setSigning(t testing.TB, zone string, settings map[string]any) {
 // Both kinds of denial, and a zone whose unsigned delegations are left out (opt-out): what the secondaries answer proves
 // itself with the primary's keys, is what the primary answers, and no secondary holds a key.
 func TestSignedAnswersVerify(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for name, param := range map[string]string{"nsec": "", "nsec3": "1 0 0 -", "optout": "1 1 5 ab12"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +105,7 @@ func TestSignedAnswersVerify(t *testing.T) {
 
 // The validator itself is worth nothing unless it refuses an answer that lacks any one of its parts.
 func TestValidatorRefuses(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for name, param := range map[string]string{"nsec": "", "nsec3": "1 0 0 -"} {
 		zone := name + ".refuse.example."
 		primary.create(t, zone, 1, signable(zone)...)
@@ -147,7 +147,7 @@ func TestValidatorRefuses(t *testing.T) {
 
 // A zone's keys and kind of denial change without a change of the serial; the secondaries follow each time.
 func TestSigningComesAndGoes(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "keys.signed.example."
 	primary.create(t, zone, 77, signable(zone)...)
 	steps := []struct {
@@ -187,7 +187,7 @@ func TestSigningComesAndGoes(t *testing.T) {
 // answers, and for 60 s what it knows of a zone's signing, and refills these caches from the old state while it stores the
 // new one. Once the sync says in sync, the answers are right all the same.
 func TestSigningUnderQueries(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "busy.signed.example."
 	primary.create(t, zone, 1, signable(zone)...)
 	waitServed(t, zone, 1)
@@ -236,7 +236,7 @@ func TestSigningUnderQueries(t *testing.T) {
 // PowerDNS cannot hand out a zone in NSEC3 narrow mode. That is said with the zone's name and the remedy, other zones go
 // on, the secondaries keep what they have, and once it is mended the zone goes on too.
 func TestNSEC3Narrow(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone, other = "narrow.signed.example.", "other.signed.example."
 	primary.create(t, zone, 1, signable(zone)...)
 	waitServed(t, zone, 1)

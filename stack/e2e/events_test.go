@@ -62,7 +62,7 @@ func next(t testing.TB, events <-chan heard, suffix string) heard {
 
 // Every change that the proxy lets through has one event, under the change ID that its answer names.
 func TestEventsOfChanges(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "a.events.example."
 	events := listen(t)
 	steps := []struct {
@@ -102,7 +102,7 @@ func TestEventsOfChanges(t *testing.T) {
 
 // What the proxy answers to a request that PowerDNS refuses is PowerDNS's own answer, and no event follows.
 func TestRefusedRequests(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone, marker = "real.refused.example.", "marker.refused.example."
 	primary.create(t, zone, 1)
 	waitServed(t, zone, 1)
@@ -154,7 +154,7 @@ func TestRefusedRequests(t *testing.T) {
 
 // Requests that are too large are refused, by whom it may be, and the proxy goes on.
 func TestOversizedRequests(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "oversized.example."
 	primary.create(t, zone, 1)
 	const base = "/api/v1/servers/localhost/zones/"
@@ -183,7 +183,7 @@ func TestOversizedRequests(t *testing.T) {
 
 // Events that can never work go to the dead letters, each with its reason, and hold up no other.
 func TestDeadEvents(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "good.dead.example."
 	direct.create(t, zone, 1) // past the proxy: only the event below tells of it
 	js, err := broker()
@@ -248,7 +248,7 @@ func dead(ctx context.Context, js jetstream.JetStream, data []byte) error {
 
 // An event for a zone that no primary has ends with a clear word, and nothing is made of it.
 func TestEventOfUnknownZone(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "never.existed.example."
 	js, err := broker()
 	must(t, err)

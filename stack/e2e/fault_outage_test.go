@@ -3,6 +3,8 @@ package e2e
 import (
 	"testing"
 	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 // Each process goes away during a stream of changes, in each way, and comes back: soon after, every zone is right on every
 // secondary, with no further action. Not parallel, like all tests of faults: they measure times.
 func TestFaults(t *testing.T) {
-	s := startSite(t)
+	s := startSite(t, system.Topology{}, "")
 	for _, c := range []struct {
 		process, how string
 		outage       int

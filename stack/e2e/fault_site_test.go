@@ -26,16 +26,23 @@ type site struct {
 	proxies     []*nameserver // those that streams change zones through, one at random each time
 	books       []*book       // what streams know of the zones that they change
 	changes     int           // how many of their requests there were
+	shown       bool          // the ends of the logs were shown
 }
 
-// startSite starts a system that ends with the test. With E2E_KEEP set, its folder stays.
-func startSite(t *testing.T) *site { return startTopology(t, system.Topology{}) }
+// quickCheck has changes checked from outside soon: tests that want nothing to be under way any more wait for that.
+const quickCheck = `
+[sync]
+event_check_wait = "2s"
+`
 
-func startTopology(t *testing.T, topology system.Topology) *site {
+// startSite starts a system that ends with the test, which runs beside others: each has its system to itself. With E2E_KEEP
+// set, its folder stays.
+func startSite(t *testing.T, topology system.Topology, settings string) *site {
 	t.Helper()
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // with E2E_KEEP it outlives the test
 	must(t, err)
-	opts := system.Options{Dir: dir, Topology: topology, FreePorts: true, Owner: os.Getpid()}
+	opts := system.Options{Dir: dir, Topology: topology, Settings: settings, FreePorts: true, Owner: os.Getpid()}
 	keep := os.Getenv("E2E_KEEP") != ""
 	if keep {
 		opts.Owner = 0
@@ -44,6 +51,7 @@ func startTopology(t *testing.T, topology system.Topology) *site {
 	s := &site{books: newBooks()}
 	t.Cleanup(func() {
 		if s.System != nil {
+			s.showLogs(t)
 			if err := s.Down(context.Background()); err != nil {
 				t.Error(err)
 			}
@@ -63,6 +71,7 @@ func startTopology(t *testing.T, topology system.Topology) *site {
 		out, _ := s.command(t.Context(), "status")
 		return wants(strings.Count(out, "\nsecondary-") == len(s.secondaries), "not all secondaries have joined:\n%s", out)
 	})
+	s.waitCompared(t, max(1, topology.Primaries))
 	return s
 }
 
@@ -70,11 +79,7 @@ func startTopology(t *testing.T, topology system.Topology) *site {
 func (s *site) on(t *testing.T) *site {
 	t.Helper()
 	t.Cleanup(func() {
-		if t.Failed() {
-			for _, name := range s.Names() {
-				t.Logf("== the end of %s.log\n%s", name, s.LogTail(name))
-			}
-		}
+		s.showLogs(t)
 		for _, name := range s.Names() {
 			if err := s.Start(context.Background(), name); err != nil {
 				t.Error(err)
@@ -82,6 +87,14 @@ func (s *site) on(t *testing.T) *site {
 		}
 	})
 	return s
+}
+
+// showLogs shows the ends of the logs at the first failure only.
+func (s *site) showLogs(t *testing.T) {
+	if t.Failed() && !s.shown {
+		s.shown = true
+		showLogs(t, s.System)
+	}
 }
 
 // do does one of stop, kill, pause, start and resume to a process.

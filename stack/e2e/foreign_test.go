@@ -16,7 +16,7 @@ import (
 // A zone on a secondary that is not ours stays as it is, whatever the primary does with its own zone of that name; the
 // other secondary gets the primary's.
 func TestForeignZonesStayUntouched(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	cases := map[string]struct {
 		holder, other int
 		made          map[string]any
@@ -81,7 +81,7 @@ func snapshot(t testing.TB, n *nameserver, zone string) string {
 
 // A zone that only a secondary knows is listed as foreign by the full compare, and left alone.
 func TestReconcileReportsForeignZones(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "alone.foreign-reconcile.example."
 	secondaries[0].create(t, zone, 1)
 	before := snapshot(t, secondaries[0], zone)

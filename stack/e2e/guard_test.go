@@ -12,7 +12,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
@@ -20,7 +19,7 @@ import (
 
 // TestGuard has a system of its own: what is deleted there past the proxy counts for all of it.
 func TestGuard(t *testing.T) {
-	s := startSite(t)
+	s := startSite(t, system.Topology{}, quickCheck)
 	zones := guardZones(0, 40)
 	s.make(t, zones, 1)
 	t.Run("half of the zones gone", func(t *testing.T) { testHalfGone(t, s.on(t), zones[:21], zones[21:]) })
@@ -228,20 +227,6 @@ func testManyAPIDeletes(t *testing.T, s *site) {
 	}
 	t.Logf("500 zones deleted in %s, served nowhere after %s", deleted.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	until(t, soon, func() error { return s.nothingHeld(t.Context()) })
-}
-
-// waitIdle waits until no batch runs any more.
-func (s *site) waitIdle(t *testing.T) {
-	t.Helper()
-	c, err := dialTemporal(s.env)
-	must(t, err)
-	defer c.Close()
-	until(t, 3*time.Minute, func() error {
-		running, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-			Namespace: s.env["TEMPORAL_NAMESPACE"], Query: "WorkflowType = 'SyncZones' AND ExecutionStatus = 'Running'",
-		})
-		return errOr(err, wants(running.GetCount() == 0, "%d batches run", running.GetCount()))
-	})
 }
 
 // holdStatus is what HoldChange answers to the query "status": a contract with people and scripts.

@@ -1,8 +1,9 @@
 // Package e2e tests pdns-distribute from outside, as its users see it: zones are changed through the api-proxy and asked
 // for at the secondaries, all on one whole system of real servers (package system) that TestMain starts.
 //
-// Every test uses zones of its own. Tests that only use the system run in parallel; a test that stops, pauses or measures
-// something does not call t.Parallel, so that it has the system to itself: Go runs those first, one by one.
+// Every test uses zones of its own and calls one of three first: parallel, when it only uses the system; alone, when it
+// measures or disturbs something there: Go runs those first, one by one; or startSite, which starts a system that this test
+// may break, beside the others.
 package e2e
 
 import (
@@ -70,11 +71,7 @@ func run(m *testing.M) (code int, err error) {
 	if err := allInRoster(); err != nil {
 		return 1, err
 	}
-	code = m.Run()
-	if code != 0 {
-		showLogs()
-	}
-	return code, nil
+	return m.Run(), nil
 }
 
 // connect fills the package's variables from the system's env.
@@ -112,9 +109,32 @@ func primaryServers(env map[string]string, client *http.Client, name, suffix str
 	return &one, &other
 }
 
-// showLogs prints the end of every process's log, for a failed run.
-func showLogs() {
-	for _, name := range sys.Names() {
-		fmt.Fprintf(os.Stderr, "== the end of %s.log\n%s\n", name, sys.LogTail(name))
+// parallel has a test run beside all others.
+func parallel(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	alone(t)
+}
+
+// alone leaves a test the machine: no other one runs.
+func alone(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { showLogs(t, sys) })
+}
+
+// logLines of each process's log are shown of a test that failed.
+const logLines = 8
+
+// showLogs prints the end of every process's log when the test has failed: at once, past the test's own output, so that what
+// failed is printed after it. Whoever reads a long run's output begins at its end.
+func showLogs(t *testing.T, s *system.System) {
+	if !t.Failed() {
+		return
 	}
+	var out strings.Builder
+	for _, name := range s.Names() {
+		lines := strings.Split(strings.TrimSpace(s.LogTail(name)), "\n")
+		fmt.Fprintf(&out, "== %s: the end of %s.log\n%s\n", t.Name(), name, strings.Join(lines[max(0, len(lines)-logLines):], "\n"))
+	}
+	fmt.Fprint(os.Stderr, out.String())
 }

@@ -11,7 +11,7 @@ import (
 // Zone names as they occur: classless reverse zones (RFC 2317), upper case, underscores, digits, the longest. More the API
 // of PowerDNS 4.7 does not take; TestZoneNameThatTheAPIRefuses has one.
 func TestZoneNames(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	long := strings.Repeat("abcdefghi.", 23) + "names.example." // 244 octets
 	cases := map[string]string{
 		"RFC 2317 slash": "0/26.2.0.192.in-addr.arpa.",
@@ -42,7 +42,7 @@ func TestZoneNames(t *testing.T) {
 
 // The API takes a zone's name in a path in any case and without its final dot; the event names the same zone.
 func TestZoneNameInPathInAnyForm(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "path.names.example."
 	primary.create(t, zone, 1)
 	waitServed(t, zone, 1)
@@ -55,7 +55,7 @@ func TestZoneNameInPathInAnyForm(t *testing.T) {
 
 // Wildcards and empty non-terminals answer as on the primary, also when they come and go.
 func TestWildcardAndEmptyNonTerminal(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "shape.example."
 	primary.create(t, zone, 1, set("*."+zone, "A", "192.0.2.1"), set("a.b.c."+zone, "TXT", `"deep"`), set("*.w.x."+zone, "MX", "10 mail.example.net."))
 	names := []string{"", "any.", "b.c.", "c.", "a.b.c.", "x.b.c.", "w.x.", "q.w.x.", "x.", "y.x."}

@@ -14,7 +14,7 @@ import (
 // While a zone changes again and again, with serials that rise, stay and fall, no secondary ever serves an older state
 // after a newer one.
 func TestNeverBack(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone, changes = "forward.example.", 120
 	numbered := func(i int) rrset { return set("*.w."+zone, "TXT", fmt.Sprintf(`"%d"`, i)) }
 	primary.create(t, zone, 1000, numbered(0))

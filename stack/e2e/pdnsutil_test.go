@@ -35,7 +35,7 @@ func publish(t testing.TB, zone string) {
 
 // Names of records may hold any octet; but NUL, which PowerDNS's LMDB backend uses to separate labels.
 func TestEscapedRecordNames(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "escaped.example."
 	loadZone(t, zone, `$ORIGIN escaped.example.
 $TTL 300
@@ -66,7 +66,7 @@ a=b*c,d IN A 192.0.2.6
 // The API of PowerDNS (4.7 to 5.0) takes no escaped name for a zone, so such a zone cannot be made on a secondary. That is
 // said with the zone's name, soon, and holds up no other zone.
 func TestZoneNameThatTheAPIRefuses(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const other = "unescaped.example."
 	for _, zone := range []string{`in\.one.zone.example.`, `*.star.zone.example.`, `a>b.zone.example.`} {
 		loadZone(t, zone, "$ORIGIN "+zone+`

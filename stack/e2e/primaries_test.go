@@ -34,7 +34,7 @@ type primaryServer struct {
 
 func startPrimaries(t *testing.T, standby bool) *primaries {
 	t.Helper()
-	p := &primaries{site: startTopology(t, system.Topology{Primaries: 2, Standby: standby})}
+	p := &primaries{site: startSite(t, system.Topology{Primaries: 2, Standby: standby}, quickCheck)}
 	p.first = primaryServer{"pdns-primary", "primary", p.proxy, p.direct}
 	p.second = primaryServer{"pdns-primary-2", "primary-2", nil, nil}
 	p.second.proxy, p.second.direct = primaryServers(p.env, p.proxy.client, "primary-2", "_2")
@@ -75,7 +75,7 @@ func TestTwoPrimaries(t *testing.T) {
 			testPrimaryDies(t, p.on(t, c.victim, c.survivor), c.survivor, c.killed)
 		})
 	}
-	t.Run("one check at a time", func(t *testing.T) { testOneCheckAtATime(t, p.on(t, p.first, p.second).site) })
+	t.Run("one check at a time", func(t *testing.T) { testOneCheckAtATime(t, p.on(t, p.first, p.second)) })
 	t.Run("database away", func(t *testing.T) { testDatabaseAway(t, p.on(t, p.first, p.second)) })
 }
 
@@ -195,9 +195,7 @@ func testDatabaseAway(t *testing.T, p *primaries) {
 			}
 		}
 	}
-	for began := time.Now(); time.Since(began) < maxLag+maxLag/2; {
-		must(t, answered(t.Context(), zone, `"kept"`, p.secondaries))
-	}
+	meanwhile(t, maxLag+maxLag/2, func() error { return answered(t.Context(), zone, `"kept"`, p.secondaries) })
 	p.do(t, "start", "postgres")
 	back := time.Now()
 	until(t, soon, func() error {

@@ -13,7 +13,7 @@ import (
 // A few hundred changes of every kind to a few zones, none waited for: made, changed under higher, equal and lower
 // serials, signed, unsigned, deleted, made again at once. In the end the secondaries hold exactly what the primary holds.
 func TestRandomChanges(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zones, changes = 8, 240
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -79,6 +79,7 @@ func sameState(ctx context.Context, name string) error {
 
 // The root is a zone like any other. Not parallel: with it, nothing is refused any more.
 func TestRootZone(t *testing.T) {
+	alone(t)
 	const root = "."
 	primary.create(t, root, 1, set("www.", "A", "192.0.2.1"))
 	waitServed(t, root, 1)

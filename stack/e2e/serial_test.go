@@ -10,7 +10,7 @@ import (
 
 // Serials are compared nowhere: any may follow any other (RFC 1982's order, its reverse, half-way round, none at all).
 func TestSerials(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "serials.example."
 	primary.create(t, zone, 1<<31-1, set("www."+zone, "TXT", `"begin"`))
 	waitServed(t, zone, 1<<31-1)
@@ -26,7 +26,7 @@ func TestSerials(t *testing.T) {
 
 // Content that changes under an unchanged serial arrives all the same.
 func TestEqualSerial(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "equal.example."
 	primary.create(t, zone, 42, set("www."+zone, "TXT", `"begin"`))
 	waitServed(t, zone, 42)

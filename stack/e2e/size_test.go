@@ -13,7 +13,7 @@ import (
 
 // A zone of 100,000 records arrives, and so does a change to it.
 func TestLargeZone(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone, records = "large.example.", 100_000
 	const perName = 10 // with one a name, PowerDNS's API alone takes 30 s
 	sets := make([]rrset, 0, records/perName)
@@ -46,7 +46,7 @@ func TestLargeZone(t *testing.T) {
 
 // One RRset of 60 KiB: more than any UDP answer, nearly all of a TCP message.
 func TestLargeRRset(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "wide.example."
 	texts := make([]string, 0, 235)
 	for i := range cap(texts) { // each 267 octets on the wire: name pointer and header 12, length 1, text 254
@@ -68,6 +68,7 @@ func TestLargeRRset(t *testing.T) {
 // 1,000 zones as fast as the API takes them (one call at a time: on SQLite PowerDNS answers concurrent ones with 500).
 // Not parallel: whatever changes meanwhile waits for its turn.
 func TestManyZones(t *testing.T) {
+	alone(t)
 	const zones = 1000
 	name := func(i int) string { return fmt.Sprintf("z%04d.many.example.", i) }
 	began := time.Now()

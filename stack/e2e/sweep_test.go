@@ -10,6 +10,8 @@ import (
 
 	"github.com/miekg/dns"
 	"go.temporal.io/sdk/client"
+
+	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
 // sweepReport is what CheckContent, CheckSignatures and EnforceNSEC3 return: a contract with people and scripts.
@@ -35,7 +37,7 @@ var swept = []string{"nsec.sweep.example.", "nsec3.sweep.example.", "optout.swee
 
 // TestSweeps has a system of its own: it edits the secondaries' databases, of both backends, and counts what is found.
 func TestSweeps(t *testing.T) {
-	s := startSite(t)
+	s := startSite(t, system.Topology{}, "")
 	signer := newPresigner(t, swept[4])
 	for _, zone := range swept[:4] {
 		s.proxy.create(t, zone, 7, set("www."+zone, "A", "192.0.2.1"))

@@ -12,7 +12,7 @@ import (
 
 // The transfer server of a secondary's worker answers nothing it should not, and garbage does not disturb it.
 func TestTransferServer(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "offered.example."
 	primary.create(t, zone, 1)
 	waitServed(t, zone, 1)

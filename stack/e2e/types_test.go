@@ -7,7 +7,7 @@ import (
 
 // Every kind of record that an import may bring, known to PowerDNS or not (RFC 3597), arrives as it is.
 func TestRecordTypes(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const zone = "types.example."
 	name := func(label string) string { return label + "." + zone }
 	primary.create(t, zone, 1,

@@ -11,6 +11,8 @@ const (
 	soon = 60 * time.Second
 	// pollEvery is the least pause between two questions while waiting.
 	pollEvery = 5 * time.Millisecond
+	// lookEvery is the time between two looks at what must stay as it is.
+	lookEvery = 100 * time.Millisecond
 )
 
 // until asks check again and again until it returns nil, and fails the test with its last error after within.
@@ -32,6 +34,18 @@ func poll(within time.Duration, check func() error) error {
 		}
 		<-time.After(pollEvery + 4*time.Since(began))
 	}
+}
+
+// meanwhile looks again and again, for so long, and fails the test with the first error.
+func meanwhile(t testing.TB, within time.Duration, check func() error) (looks int) {
+	t.Helper()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for end := time.Now().Add(within); time.Now().Before(end); looks++ {
+		must(t, check())
+		<-tick.C
+	}
+	return looks
 }
 
 // must fails the test on an error.

@@ -6,7 +6,7 @@ import (
 )
 
 // configure makes certificates and secrets, and writes DIR/env and the product's configuration files.
-func (s *System) configure() error {
+func (s *System) configure(settings string) error {
 	if err := s.makePKI(); err != nil {
 		return fmt.Errorf("make the certificates: %w", err)
 	}
@@ -32,7 +32,7 @@ func (s *System) configure() error {
 		return err
 	}
 	for _, name := range productNames {
-		if err := s.writeProductConfig(st, name); err != nil {
+		if err := s.writeProductConfig(st, name, settings); err != nil {
 			return fmt.Errorf("write the configuration of %s: %w", name, err)
 		}
 	}

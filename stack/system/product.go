@@ -85,13 +85,13 @@ key_file = "{{.ProxyKey}}"
 [secondary]
 transfer_address = "{{.Transfer}}"
 advertise_dns_address = "{{.DNSAddress}}"
-{{end}}`))
+{{end}}{{.Settings}}`))
 
 // writeProductConfig writes DIR/config/NAME.toml, also for a process that is not started: tests take their connection
-// settings from it.
-func (s *System) writeProductConfig(st *state, name string) error {
+// settings from it. settings are lines to add.
+func (s *System) writeProductConfig(st *state, name, settings string) error {
 	nameserver, id := "pdns-"+name, name
-	fields := map[string]string{}
+	fields := map[string]string{"Settings": settings}
 	if name == RolePrimary {
 		id = "primary-1"
 	}

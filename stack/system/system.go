@@ -26,6 +26,8 @@ type Options struct {
 	Only []string
 	// FreePorts picks unused ports when Dir is first used, instead of the fixed ones of the demo.
 	FreePorts bool
+	// Settings are more lines of the product's configuration (TOML), of all its processes. They hold for this start.
+	Settings string
 	// Owner is the PID of a process with whose end the system is taken down, its folder too: a test run that is killed
 	// cannot clean up after itself. 0 leaves the system running until Down.
 	Owner int
@@ -55,7 +57,7 @@ func Up(ctx context.Context, opts Options) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.configure(); err != nil {
+	if err := s.configure(opts.Settings); err != nil {
 		return nil, err
 	}
 	if err := s.watchOwner(opts.Owner); err != nil {
