@@ -19,7 +19,7 @@ bench:
 	@$(STACK_BIN) bench $(ARGS)
 
 # Unit, workflow and integration tests of the product with the race detector and, at the same time, the tests of the whole
-# system: each waits for its servers more than it works.
+# system: each waits for its servers more than it works, so more run side by side than there are cores.
 # -race needs cgo; the rest is built without, like everything else that setup.sh builds, so nothing compiles twice.
 # -count=1: Go's test cache does not see that the servers and the product behind STACK_BIN have changed.
 test:
@@ -27,11 +27,10 @@ test:
 	@$(MAKE) --no-print-directory --jobs=2 test-product test-system
 
 test-product:
-	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./...
+	CGO_ENABLED=1 go test -race -count=1 -p 4 -timeout 20m ./...
 
 test-system:
-	cd stack && CGO_ENABLED=0 go vet ./...
-	cd stack && CGO_ENABLED=0 go test -count=1 -p 1 -timeout 30m ./...
+	cd stack && CGO_ENABLED=0 go test -count=1 -p 3 -parallel 6 -timeout 30m ./...
 
 lint:
 	@stack/setup.sh lint
