@@ -53,8 +53,9 @@ type PublishTombstoneInput struct {
 
 // PublishTombstone publishes that a zone is gone, unless the guard holds that, or
 // anything was published since the primaries were asked; then the
-// compare-and-set fails for good and the workflow starts over. Doing it twice is
-// harmless for the same reason.
+// compare-and-set fails for good and the workflow starts over, as it does where
+// the zone was made again meanwhile. Doing it twice is harmless for the same
+// reason.
 func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput) (ExportZoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
 	last, revision, err := p.Versions.Newest(ctx, in.Zone)
@@ -68,6 +69,10 @@ func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput
 	found := p.newest(ExportGone, last, revision)
 	found.Primary = cmp.Or(in.Primary, p.ID)
 	result, err := p.deleteOne(ctx, found, ExportZoneInput{Zone: in.Zone, Above: in.Above, Proxied: in.Proxied})
+	if errors.Is(err, errListed) {
+		found.Reason = err.Error()
+		return found, nil
+	}
 	return result, classify(err)
 }
 

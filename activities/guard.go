@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -122,6 +123,9 @@ func deleteOf(v pdns.Version) pdns.HeldChange {
 	return pdns.HeldChange{Zone: v.Zone, Kind: pdns.HeldDelete, Base: v.Version, Before: v.Plain}
 }
 
+// errListed marks that a zone that was gone is there.
+var errListed = errors.New("lists it")
+
 // askLedger has deletes noted, or returns why they must be held.
 func (g *Guard) askLedger(ctx context.Context, p *Primary, gone []pdns.Version, proxied pdns.Proxied) (string, error) {
 	if len(gone) == 0 {
@@ -142,7 +146,7 @@ func (g *Guard) askLedger(ctx context.Context, p *Primary, gone []pdns.Version, 
 	}
 	for _, zone := range zones {
 		if survey.Listed[zone] {
-			return "", fmt.Errorf("PowerDNS said that zone %s is gone, and lists it: nothing is deleted until both answers agree", zone)
+			return "", fmt.Errorf("PowerDNS said that zone %s is gone, and %w: nothing is deleted until both answers agree", zone, errListed)
 		}
 	}
 	return g.Ledgers.Amend(ctx, ledgerDeletes, func(ledger pdns.Ledger) (pdns.Ledger, string) {

@@ -113,6 +113,20 @@ func TestAFewDeletesGoUnasked(t *testing.T) {
 	require.Equal(t, 1, exportAll(t, h.primary, zones[10:11], pdns.NotProxied).Outcomes[activities.ExportHeld], "an eleventh within the hour")
 }
 
+// A zone that was made again while the primaries were asked whether it is gone
+// stays, and whoever asked starts over: it may never be gone again.
+func TestAZoneMadeAgainMeanwhileStays(t *testing.T) {
+	h := newHosts(t)
+	zone := publishedZones(t, h, 1)[0]
+	_, revision, err := h.store.Newest(t.Context(), zone)
+	require.NoError(t, err)
+	result, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone, activities.PublishTombstoneInput{Zone: zone, Revision: revision})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportGone, result.Outcome)
+	require.Contains(t, result.Reason, "lists it")
+	requireNoTombstone(t, h, zone)
+}
+
 func TestHalfOfTheZonesGoneAreHeldUntilApproved(t *testing.T) {
 	h := newHosts(t)
 	zones := publishedZones(t, h, 24)

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -155,7 +156,8 @@ func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneR
 		return result, err
 	}
 	if !result.Version.Deleted {
-		gone.Version, gone.Reason = result.Version, fmt.Sprintf("zone %s was published anew while the primaries were asked whether it is gone", s.in.Zone)
+		again := fmt.Sprintf("zone %s was published anew while the primaries were asked whether it is gone", s.in.Zone)
+		gone.Version, gone.Reason = result.Version, cmp.Or(result.Reason, again)
 		return gone, nil
 	}
 	return s.agree(ctx, result)

@@ -276,6 +276,21 @@ func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
 			Return(activities.ExportZoneResult{Outcome: activities.ExportPublished, Timing: testTiming, Version: pdns.Version{Zone: "example.org.", Version: 6, Deleted: true}}, nil).Once()
 		require.True(t, env.run(t, SyncZoneInput{Zone: "example.org."}).Deleted)
 	})
+	t.Run("it was made again meanwhile", func(t *testing.T) {
+		env := newSyncTest(t, "a")
+		env.applying()
+		env.serving(pdns.ServedCurrent)
+		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(gone, nil).Once()
+		env.OnActivity(primary.ConfirmGone, mock.Anything, mock.Anything).Return(activities.ConfirmGoneResult{Gone: true}, nil).Once()
+		listed := gone
+		listed.Reason = "it is listed"
+		env.OnActivity(primary.PublishTombstone, mock.Anything, mock.Anything).Return(listed, nil).Once()
+		env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).
+			Return(activities.ExportZoneResult{Outcome: activities.ExportPublished, Timing: testTiming, Version: pdns.Version{Zone: "example.org.", Version: 8, Serial: 1}}, nil)
+		result := env.run(t, SyncZoneInput{Zone: "example.org."})
+		require.EqualValues(t, 8, result.Version)
+		require.Equal(t, OutcomeInSync, result.Outcome)
+	})
 	t.Run("one is absent for max_lag", func(t *testing.T) {
 		env := newSyncTest(t, "a")
 		env.applying()
