@@ -26,3 +26,11 @@ func AppliedFrom(v Version, now time.Time) Applied {
 		Records: v.Records, Deleted: v.Deleted, AppliedAt: now.UTC(),
 	}
 }
+
+// AppliedIf is a where it is known, else nil.
+func AppliedIf(a Applied, known bool) *Applied {
+	if !known {
+		return nil
+	}
+	return &a
+}

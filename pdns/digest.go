@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/miekg/dns"
@@ -73,10 +74,7 @@ func (d *Digester) AddWire(wire []byte) error {
 
 // AddRecord takes one record that [ParseRecord] returned. It does not keep it.
 func (d *Digester) AddRecord(rec Record) {
-	key := appendSortKey(append(d.scratch[:0], make([]byte, entryHeaderLen)...), rec.Owner)
-	key = binary.BigEndian.AppendUint16(key, rec.Type)
-	key = binary.BigEndian.AppendUint16(key, rec.Class)
-	key = canonicalData(key, rec.Type, rec.Data)
+	key := appendEntryKey(append(d.scratch[:0], make([]byte, entryHeaderLen)...), rec)
 	binary.BigEndian.PutUint32(key[0:], rec.TTL)
 	binary.BigEndian.PutUint32(key[4:], uint32(len(key)-entryHeaderLen))
 	d.scratch = key
@@ -86,6 +84,14 @@ func (d *Digester) AddRecord(rec Record) {
 	d.slabs[slab] = append(d.slabs[slab], key...)
 	d.entries = append(d.entries, entry{slab: uint32(slab), off: uint32(off)})
 	d.sorted = false
+}
+
+// appendEntryKey appends the sort key of an entry.
+func appendEntryKey(dst []byte, rec Record) []byte {
+	dst = appendSortKey(dst, rec.Owner)
+	dst = binary.BigEndian.AppendUint16(dst, rec.Type)
+	dst = binary.BigEndian.AppendUint16(dst, rec.Class)
+	return canonicalData(dst, rec.Type, rec.Data)
 }
 
 // slabWith returns the number of a slab with room for n octets.
@@ -133,6 +139,37 @@ func (d *Digester) Sum() (string, error) {
 		hash.Write(record) // never fails, see hash.Hash
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// Same reports whether records are the very ones that were added, in whatever
+// order and each as often as it likes. It is as strict as comparing digests, and
+// needs no second Digester. An error of records ends it.
+func (d *Digester) Same(records iter.Seq2[Record, error]) (bool, error) {
+	d.sort()
+	seen := make([]uint64, len(d.entries)/64+1)
+	count := 0
+	var key []byte
+	for rec, err := range records {
+		if err != nil {
+			return false, err
+		}
+		key = appendEntryKey(key[:0], rec)
+		at, found := slices.BinarySearchFunc(d.entries, key, func(e entry, key []byte) int {
+			_, have := d.at(e)
+			return bytes.Compare(have, key)
+		})
+		if !found {
+			return false, nil
+		}
+		if ttl, _ := d.at(d.entries[at]); ttl != rec.TTL {
+			return false, nil
+		}
+		if bit := uint64(1) << (at % 64); seen[at/64]&bit == 0 {
+			seen[at/64] |= bit
+			count++
+		}
+	}
+	return count == len(d.entries), nil
 }
 
 // sort puts the entries in canonical order and drops repeated ones. Of

@@ -78,6 +78,15 @@ func (r Record) OwnerName() string {
 // the case of the letters (RFC 4343).
 func (r Record) OwnerIs(name []byte) bool { return foldEqual(r.Owner, name) }
 
+// AppendKey appends what tells the owner and the type from others, whatever the
+// case of the letters.
+func (r Record) AppendKey(dst []byte) []byte {
+	for _, c := range r.Owner {
+		dst = append(dst, lower(c))
+	}
+	return binary.BigEndian.AppendUint16(dst, r.Type)
+}
+
 // In reports whether the owner is at or below zone, given in wire form.
 func (r Record) In(zone []byte) bool {
 	for off := 0; len(r.Owner)-off >= len(zone); off += 1 + int(r.Owner[off]) {

@@ -20,7 +20,8 @@ type Version struct {
 	// Serial is the SOA serial of the content as AXFR showed it, so the
 	// edited serial where SOA-EDIT is set. Zero in a tombstone.
 	Serial uint32 `json:"serial"`
-	// Digest is the hex SHA-384 of the content, see [Digester]. Empty in a tombstone.
+	// Digest is the hex SHA-384 of the content, see [Digester]. Empty in a
+	// tombstone, and while nobody has read the whole zone, see [Delta].
 	Digest string `json:"digest,omitempty"`
 	// Records is the number of records, the SOA counted once.
 	Records int `json:"records"`
@@ -43,15 +44,18 @@ type Version struct {
 	// Object names the object that holds the content where it is too large
 	// to ride in the entry itself.
 	Object string `json:"object,omitempty"`
+	// Delta is set where the zone was not read as a whole, see [Delta]. Records
+	// and Plain are then the base's.
+	Delta *Delta `json:"delta,omitempty"`
 }
 
 // Supersedes reports whether v is newer than the version number applied.
 func (v Version) Supersedes(applied int64) bool { return v.Version > applied }
 
 // SameContent reports whether a and b say the same about the zone: both
-// gone, or the same serial and digest.
+// gone, or the same serial and digest. What is unproven cannot say so.
 func (v Version) SameContent(b Version) bool {
-	return v.Deleted == b.Deleted && v.Serial == b.Serial && v.Digest == b.Digest
+	return v.Deleted == b.Deleted && v.Serial == b.Serial && v.Digest == b.Digest && !v.Unproven() && !b.Unproven()
 }
 
 // Yields reports whether next, just read on the primary that it names as its
@@ -112,7 +116,8 @@ type Event struct {
 	// Taken says that Primary answered the change with success. Otherwise it
 	// is unknown whether anything was changed there. Believed with a proof only.
 	Taken bool `json:"taken,omitempty"`
-	// RRsets names the changed RRsets where known. A hint, never trusted.
+	// RRsets names the changed RRsets where known. A hint, never trusted, and so
+	// not part of the proof.
 	RRsets []RRsetName `json:"rrsets,omitempty"`
 	// Proof says that one of our api-proxies published it, see [Event.Prove].
 	Proof string `json:"proof,omitempty"`
