@@ -2,11 +2,20 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 )
 
 // MetadataKinds returns the kinds of metadata that a zone has.
 func (c *Client) MetadataKinds(ctx context.Context, zone string) ([]string, error) {
+	all, err := c.allMetadata(ctx, zone)
+	return slices.Sorted(maps.Keys(all)), err
+}
+
+// allMetadata returns a zone's metadata by kind, those too that PowerDNS does not
+// tell when asked for alone, such as API-RECTIFY (4.7.3).
+func (c *Client) allMetadata(ctx context.Context, zone string) (map[string][]string, error) {
 	var answer []struct {
 		Kind     string   `json:"kind"`
 		Metadata []string `json:"metadata"`
@@ -14,13 +23,13 @@ func (c *Client) MetadataKinds(ctx context.Context, zone string) ([]string, erro
 	if err := c.call(ctx, "list the metadata of zone", zone, http.MethodGet, zonePath(zone)+"/metadata", nil, &answer); err != nil {
 		return nil, err
 	}
-	var kinds []string
+	all := make(map[string][]string)
 	for _, m := range answer {
 		if len(m.Metadata) > 0 {
-			kinds = append(kinds, m.Kind)
+			all[m.Kind] = m.Metadata
 		}
 	}
-	return kinds, nil
+	return all, nil
 }
 
 // TakeOverZone makes an existing zone one whose content PowerDNS takes from

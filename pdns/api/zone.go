@@ -35,6 +35,8 @@ type Zone struct {
 	NSEC3Narrow bool
 	// Catalog is the catalog zone that lists this one, empty for none.
 	Catalog string
+	// SOAEditAPI says how each change through the API moves the serial.
+	SOAEditAPI string
 }
 
 // IsSecondary reports whether PowerDNS takes the zone's content from a master.
@@ -88,6 +90,7 @@ type zoneJSON struct {
 	NSEC3Param   string   `json:"nsec3param"`
 	NSEC3Narrow  bool     `json:"nsec3narrow"`
 	Catalog      string   `json:"catalog"`
+	SOAEditAPI   string   `json:"soa_edit_api"`
 }
 
 func (z zoneJSON) zone() (Zone, error) {
@@ -99,6 +102,7 @@ func (z zoneJSON) zone() (Zone, error) {
 		Name: name, Kind: z.Kind, Account: z.Account, Masters: z.Masters,
 		Serial: z.Serial, EditedSerial: z.EditedSerial, DNSSEC: z.DNSSEC, Presigned: z.Presigned,
 		LastCheck: z.LastCheck, NSEC3Param: z.NSEC3Param, NSEC3Narrow: z.NSEC3Narrow, Catalog: z.Catalog,
+		SOAEditAPI: z.SOAEditAPI,
 	}, nil
 }
 

@@ -37,16 +37,24 @@ var (
 // that changed on the way are errors. The time is bounded by ctx, and by 30 s
 // between two messages.
 func Pull(ctx context.Context, server, zone string, w io.Writer) (Summary, error) {
+	sum, size, err := pullTo(ctx, server, zone, w)
+	if err != nil {
+		return Summary{}, err
+	}
+	return sum.summary(size)
+}
+
+// pullTo is [Pull] up to the summary. It returns the encoding's length too.
+func pullTo(ctx context.Context, server, zone string, w io.Writer) (*summer, int64, error) {
 	out := newWriter(w)
 	sum, err := pull(ctx, server, zone, out.add)
 	if closeErr := out.close(err == nil); err == nil && closeErr != nil {
-		return Summary{}, fmt.Errorf("transfer zone %s from %s: write content: %w", zone, server, closeErr)
+		err = fmt.Errorf("write content: %w", closeErr)
 	}
 	if err != nil {
-		return Summary{}, fmt.Errorf("transfer zone %s from %s: %w", zone, server, err)
+		return nil, 0, fmt.Errorf("transfer zone %s from %s: %w", zone, server, err)
 	}
-	sum.Size = out.out.n
-	return sum, nil
+	return sum, out.out.n, nil
 }
 
 // DigestOf asks server for zone by AXFR and describes what it serves,
@@ -56,7 +64,7 @@ func DigestOf(ctx context.Context, server, zone string) (Summary, error) {
 	if err != nil {
 		return Summary{}, fmt.Errorf("transfer zone %s from %s: %w", zone, server, err)
 	}
-	return sum, nil
+	return sum.summary(0)
 }
 
 // errEnough ends a transfer whose first record was all that was wanted.
@@ -77,15 +85,15 @@ func ForgetSigning(ctx context.Context, server, zone string) error {
 }
 
 // pull runs one AXFR (RFC 5936) and hands each record to keep.
-func pull(ctx context.Context, server, zone string, keep func(wire []byte) error) (Summary, error) {
+func pull(ctx context.Context, server, zone string, keep func(wire []byte) error) (*summer, error) {
 	zoneWire, err := pdns.WireName(zone)
 	if err != nil {
-		return Summary{}, err
+		return nil, err
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
 	tcp, err := dialer.DialContext(ctx, "tcp", server)
 	if err != nil {
-		return Summary{}, err
+		return nil, err
 	}
 	conn := &dns.Conn{Conn: tcp}
 	defer conn.Close()
@@ -95,11 +103,11 @@ func pull(ctx context.Context, server, zone string, keep func(wire []byte) error
 	in := inbound{zone: zoneWire, keep: keep, sum: newSummer()}
 	if err := in.run(conn, dns.Fqdn(zone)); err != nil {
 		if ctx.Err() != nil {
-			return Summary{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
-		return Summary{}, err
+		return nil, err
 	}
-	return in.sum.summary(0)
+	return in.sum, nil
 }
 
 // inbound is the state of one incoming AXFR.
