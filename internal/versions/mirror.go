@@ -133,7 +133,7 @@ func (m *Mirror) note(entry jetstream.KeyValueEntry) {
 		m.faults[key] = err
 		return
 	}
-	m.versions[key] = v
+	m.versions[key] = v.WithoutSets()
 }
 
 // Newest returns every zone's newest version, by zone, as of this moment or

@@ -84,7 +84,7 @@ func (s *Store) listObjects(ctx context.Context, stream jetstream.Stream) ([]*je
 }
 
 // removeUnnamed removes an object unless the newest version of its zone names
-// it. An object that is not one of ours by its name is left alone.
+// it, as its own or as its base's. An object that is not one of ours by its name is left alone.
 func (s *Store) removeUnnamed(ctx context.Context, object *jetstream.ObjectInfo) error {
 	if isList(object.Name) {
 		return s.removeObject(ctx, object.Name)
@@ -97,7 +97,7 @@ func (s *Store) removeUnnamed(ctx context.Context, object *jetstream.ObjectInfo)
 	if err != nil && !errors.Is(err, ErrNone) {
 		return err
 	}
-	if newest.Object == object.Name {
+	if newest.Holds(object.Name) {
 		return nil
 	}
 	return s.removeObject(ctx, object.Name)

@@ -19,7 +19,7 @@ import (
 // [Store.Newest] returned it before the content was read; 0 where there was no
 // entry. [ErrConflict] when another version was published since: what was read
 // may then be older than that and must be read again, never re-published.
-// Size and Object of v are set here. It returns the new revision.
+// Size and Object of v are set here, and it is no delta. It returns the new revision.
 //
 // After any other error the version may or may not have been published. The
 // content is read once, as a stream.
@@ -39,7 +39,7 @@ func (s *Store) publish(ctx context.Context, v pdns.Version, content io.Reader, 
 	if err != nil {
 		return 0, err
 	}
-	v.Size, v.Object = int64(len(small)), ""
+	v.Size, v.Object, v.Delta = int64(len(small)), "", nil
 	if rest != nil {
 		v.Object = objectName(v)
 		if v.Size, err = s.putObject(ctx, v.Object, rest); err != nil {
@@ -56,6 +56,22 @@ func (s *Store) publish(ctx context.Context, v pdns.Version, content io.Reader, 
 		s.dropLoser(ctx, v)
 	}
 	return published, err
+}
+
+// PublishDelta is [Store.Publish] for a delta, which holds all that it says.
+func (s *Store) PublishDelta(ctx context.Context, v pdns.Version, revision uint64) (uint64, error) {
+	entry, err := encode(v, nil)
+	if err == nil && !v.Unproven() {
+		err = errors.New("it is no delta")
+	}
+	var published uint64
+	if err == nil {
+		published, err = s.swap(ctx, v.Zone, entry, revision)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("publish %s version %d: %w", v.Zone, v.Version, err)
+	}
+	return published, nil
 }
 
 // peek returns the content where it is small enough for the entry, else a
@@ -103,7 +119,7 @@ func (s *Store) dropLoser(ctx context.Context, v pdns.Version) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	newest, _, err := s.Newest(ctx, v.Zone)
-	if err != nil || newest.Object == v.Object {
+	if err != nil || newest.Holds(v.Object) {
 		return
 	}
 	_ = s.removeObject(ctx, v.Object) // left to Prune

@@ -61,11 +61,14 @@ func (s *Store) Newest(ctx context.Context, zone string) (pdns.Version, uint64, 
 
 // Open returns the content of exactly v, in the encoding that it was published
 // in; [ErrGone] when it is not kept any more. The digest that pdns/transfer
-// counts while reading is the proof of its integrity. A context without
-// deadline bounds the reading to [openTimeout].
+// counts while reading is the proof of its integrity. A delta has no content of its
+// own: open its base. A context without deadline bounds the reading to [openTimeout].
 func (s *Store) Open(ctx context.Context, v pdns.Version) (io.ReadCloser, error) {
 	if v.Deleted {
 		return nil, fmt.Errorf("content of %s version %d: it is a tombstone and has none", v.Zone, v.Version)
+	}
+	if v.Unproven() {
+		return nil, fmt.Errorf("content of %s version %d: it is a delta and has only its base's", v.Zone, v.Version)
 	}
 	content, err := s.open(ctx, v)
 	if err != nil {
