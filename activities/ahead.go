@@ -48,7 +48,7 @@ func NewAhead(ctx context.Context, p *Primary) *Ahead {
 // Changed has the zone exported for a change that PowerDNS has answered with
 // success. It does not wait. Changes that come in quick succession share an export, as in SyncZone.
 // kind is what the API call did.
-func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string) {
+func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string, _ []pdns.RRsetName) {
 	if a.note(zone, kind, change) {
 		go a.run(zone)
 	}

@@ -24,7 +24,7 @@ func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
 	set(t, "ahead.example.", 7, "seven")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1")
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
 	first, err := export(h.primary, changes("change-1"))
 	require.NoError(t, err)
 	require.Equal(t, activities.ExportPublished, first.Outcome)
@@ -50,7 +50,7 @@ func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 	h := newHosts(t)
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1")
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
 	first, err := export(h.primary, changes("change-1"))
 	require.NoError(t, err)
 	makeZone(t, "other.example.")
@@ -73,12 +73,12 @@ func TestChangesInQuickSuccessionShareAnExportAhead(t *testing.T) {
 	h.primary.Timing.MinInterval = 2 * time.Second
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-0")
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-0", nil)
 	first, err := export(h.primary, changes("change-0"))
 	require.NoError(t, err)
 	for serial, id := range []string{"a", "b", "c", "d"} {
 		set(t, "ahead.example.", uint32(10+serial), id)
-		ahead.Changed("ahead.example.", pdns.ChangeModify, id)
+		ahead.Changed("ahead.example.", pdns.ChangeModify, id, nil)
 	}
 	last, err := export(h.primary, changes("a", "b", "c", "d"))
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
 	broken.DNSAddress = "127.0.0.1:1"
 	ahead := activities.NewAhead(t.Context(), &broken)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1")
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
 	_, err := export(&broken, changes("change-1"))
 	require.ErrorContains(t, err, "127.0.0.1:1", "looked itself")
 }
@@ -104,7 +104,7 @@ func TestADeletionIsExportedAhead(t *testing.T) {
 	_, err := export(h.primary, changes())
 	require.NoError(t, err)
 	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
-	ahead.Changed("ahead.example.", pdns.ChangeDelete, "gone")
+	ahead.Changed("ahead.example.", pdns.ChangeDelete, "gone", nil)
 	result, err := export(h.primary, changes("gone"))
 	require.NoError(t, err)
 	require.True(t, result.Version.Deleted)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 var errAbandoned = errors.New("the request's body is no longer wanted")
@@ -14,15 +16,17 @@ var errAbandoned = errors.New("the request's body is no longer wanted")
 // changed anything (4.7.3 answers 400 to a body that breaks off, both with
 // Content-Length and chunked).
 //
-// That is also how the zone's name is learnt from the body without keeping it
-// all: octets go to PowerDNS while they are searched for the name, and only the
-// last are held back until the intent is durable.
+// That is also how the zone's name, and those of the RRsets, are learnt from the
+// body without keeping it all: octets go to PowerDNS while they are searched, and
+// only the last are held back until the intent is durable.
 type body struct {
 	io.ReadCloser
 
 	mu   sync.Mutex
 	left int64     // octets still to come, -1 when unknown
-	scan *nameScan // nil when the name is not sought
+	scan *bodyScan // nil when nothing is sought
+	// rrsets are those that it names, once all was passed on.
+	rrsets []pdns.RRsetName
 	// last is called with the name before the last octets are passed on; its
 	// error keeps them back.
 	last   func(name string) error
@@ -32,15 +36,15 @@ type body struct {
 	over   bool
 }
 
-// newBody wraps r's body. last may be nil.
-func newBody(r *http.Request, last func(name string) error) *body {
+// newBody wraps r's body. last may be nil. search has the RRsets looked for.
+func newBody(r *http.Request, last func(name string) error, search bool) *body {
 	b := &body{ReadCloser: r.Body, left: r.ContentLength, last: last}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		b.passed = true
 		return b
 	}
-	if last != nil {
-		b.scan = newNameScan()
+	if last != nil || search {
+		b.scan = newBodyScan()
 	}
 	return b
 }
@@ -75,12 +79,20 @@ func (b *body) finish() error {
 	if b.scan == nil {
 		return nil
 	}
-	name := b.scan.finish()
+	found := b.scan.finish()
 	b.scan = nil
-	if name == "" {
+	b.rrsets = found.rrsets
+	if found.name == "" || b.last == nil {
 		return nil
 	}
-	return b.last(name)
+	return b.last(found.name)
+}
+
+// named are the RRsets that it names; none before all was passed on.
+func (b *body) named() []pdns.RRsetName {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rrsets
 }
 
 // fate is what became of a body.

@@ -26,6 +26,8 @@ type class struct {
 	zone string
 	// later says that PowerDNS answers at once and changes the zone afterwards.
 	later bool
+	// rrsets says that it changes the RRsets in its body and nothing else.
+	rrsets bool
 	// partly says that PowerDNS may have changed something although it answers
 	// 422: it makes and deactivates keys one by one while it reads the request.
 	// Seen with 4.7.3: PUT of {"dnssec":true,"nsec3param":"1 5 5000 ab"} is
@@ -82,7 +84,7 @@ func classifyZones(method string, rest []string) class {
 	case "PUT":
 		return change(id, class{kind: pdns.ChangeModify, partly: true})
 	case "PATCH": // one transaction
-		return change(id, class{kind: pdns.ChangeModify})
+		return change(id, class{kind: pdns.ChangeModify, rrsets: true})
 	case "DELETE":
 		return change(id, class{kind: pdns.ChangeDelete})
 	}

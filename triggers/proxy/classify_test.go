@@ -46,7 +46,7 @@ func TestClassify(t *testing.T) {
 		{"GET", z, class{}},
 		{"HEAD", z, class{}},
 		{"PUT", z, class{place: inPath, kind: modify, zone: "example.org.", partly: true}},
-		{"PATCH", z, class{place: inPath, kind: modify, zone: "example.org."}},
+		{"PATCH", z, class{place: inPath, kind: modify, zone: "example.org.", rrsets: true}},
 		{"DELETE", z, class{place: inPath, kind: remove, zone: "example.org."}},
 		{"POST", z, class{}},
 		{"GET", z + "/export", class{}},
@@ -74,10 +74,10 @@ func TestClassify(t *testing.T) {
 		{"PUT", s + "/networks/192.0.2.0/24", class{}},
 
 		// Odd ways to write what PowerDNS takes.
-		{"patch", z, class{place: inPath, kind: modify, zone: "example.org."}},
+		{"patch", z, class{place: inPath, kind: modify, zone: "example.org.", rrsets: true}},
 		{"post", s + "/zones", class{place: inBody, kind: add}},
 		// And what it answers with 404: an intent too many is harmless.
-		{"PATCH", "/" + z + "/", class{place: inPath, kind: modify, zone: "example.org."}},
+		{"PATCH", "/" + z + "/", class{place: inPath, kind: modify, zone: "example.org.", rrsets: true}},
 		{"POST", "//api/v1/servers/localhost//zones/", class{place: inBody, kind: add}},
 		{"PATCH", "/API/v1/servers/localhost/zones/example.org.", class{}},
 		{"PATCH", "/api/v1/servers/localhost/zone%73/example.org.", class{}},

@@ -35,6 +35,9 @@ type intent struct {
 	// taken says that PowerDNS answered with success. Not kept: of an intent
 	// that was left over it is not known.
 	taken bool
+	// rrsets are those that it changed where known. Not kept either: a hint that is
+	// of use at once or not at all.
+	rrsets []pdns.RRsetName
 }
 
 // outbox is the durable list of intents, a bbolt file.

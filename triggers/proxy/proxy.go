@@ -49,8 +49,9 @@ type Config struct {
 	// Subjects are those of the events.
 	Subjects Subjects
 	// Changed is told each change as soon as PowerDNS has answered it with
-	// success, before its event goes out. It must not wait. Optional.
-	Changed func(zone string, kind pdns.ChangeKind, changeID string)
+	// success, before its event goes out, with all RRsets that it changed where
+	// these are known. It must not wait. Optional.
+	Changed func(zone string, kind pdns.ChangeKind, changeID string, rrsets []pdns.RRsetName)
 	// Prove proves that the events are of a proxy of ours. Optional: without it
 	// nobody can tell them from those of other programs.
 	Prove Prover
@@ -148,7 +149,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.class.place == inBody {
 		last = func(name string) error { return p.beginNamed(x, name) }
 	}
-	x.body = newBody(r, last)
+	x.body = newBody(r, last, x.class.rrsets)
 	if x.class.place == inPath {
 		var err error
 		if x.change, err = p.relay.begin(x.class.zone, x.class.kind, x.class.later); err != nil {
@@ -232,12 +233,15 @@ func (p *Proxy) answered(res *http.Response) error {
 		return nil
 	}
 	x.change.taken = res.StatusCode/100 == 2
+	if x.class.rrsets {
+		x.change.rrsets = x.body.named()
+	}
 	if changed {
 		res.Header.Set(HeaderChangeID, x.change.ChangeID)
 	}
 	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
 	if x.change.taken && changed && p.cfg.Changed != nil {
-		p.cfg.Changed(x.change.Zone, x.change.Kind, x.change.ChangeID)
+		p.cfg.Changed(x.change.Zone, x.change.Kind, x.change.ChangeID, x.change.rrsets)
 	}
 	p.settle(x, changed)
 	return nil

@@ -42,7 +42,7 @@ func (s Subjects) of(kind pdns.ChangeKind) string {
 // twice is harmless.
 func publishTo(js Publisher, subjects Subjects, primary string, prove Prover) func(context.Context, intent) error {
 	return func(ctx context.Context, i intent) error {
-		event := pdns.Event{Zone: i.Zone, CreatedAt: i.CreatedAt, ChangeID: i.ChangeID, Primary: primary, Taken: i.taken}
+		event := pdns.Event{Zone: i.Zone, CreatedAt: i.CreatedAt, ChangeID: i.ChangeID, Primary: primary, Taken: i.taken, RRsets: i.rrsets}
 		if prove != nil {
 			var err error
 			if event.Proof, err = prove(ctx, event, i.Kind); err != nil {

@@ -5,22 +5,26 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
-func scanAll(t *testing.T, r io.Reader) string {
+func scanAll(t *testing.T, r io.Reader) said {
 	t.Helper()
-	s := newNameScan()
+	s := newBodyScan()
 	if _, err := io.Copy(struct{ io.Writer }{s}, r); err != nil {
 		t.Fatal(err)
 	}
 	return s.finish()
 }
 
-func TestNameScan(t *testing.T) {
+func TestBodyScan(t *testing.T) {
 	long := strings.Repeat("x", 3*maxToken)
 	for body, want := range map[string]string{
 		`{"name":"example.org.","kind":"Native"}`:                    "example.org.",
@@ -44,20 +48,53 @@ func TestNameScan(t *testing.T) {
 		`{"deep":` + strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1) + `,"name":"z."}`: "",
 	} {
 		for _, r := range []io.Reader{strings.NewReader(body), iotest.OneByteReader(strings.NewReader(body))} {
-			if got := scanAll(t, r); got != want {
+			if got := scanAll(t, r).name; got != want {
 				t.Errorf("%.60s: got %q, want %q", body, got, want)
 			}
 		}
 	}
 }
 
-// TestNameScanCutsNoEscape tries every place of an escape at the cut.
-func TestNameScanCutsNoEscape(t *testing.T) {
+func TestRRsetsInABody(t *testing.T) {
+	set := func(name, kind string) string {
+		return `{"changetype":"REPLACE","name":"` + name + `","records":[{"content":"192.0.2.1","disabled":false}],"ttl":60,"type":"` + kind + `"}`
+	}
+	of := func(sets ...string) string { return `{"rrsets":[` + strings.Join(sets, ",") + `]}` }
+	many := slices.Repeat([]string{set("a.", "A")}, maxHints)
+	for body, want := range map[string][]pdns.RRsetName{
+		of(set("www.example.org.", "A")):                                 {{Name: "www.example.org.", Type: "A"}},
+		of(set("WWW.example.org", "txt"), set(`*.example.org.`, "AAAA")): {{Name: "www.example.org.", Type: "TXT"}, {Name: "*.example.org.", Type: "AAAA"}},
+		of(many...):                         slices.Repeat([]pdns.RRsetName{{Name: "a.", Type: "A"}}, maxHints),
+		of(append(many, set("a.", "A"))...): nil,
+		of():                                nil,
+		of(set("a.", "A"), `{"name":"b."}`): nil,
+		of(set("a.", "A"), `{"type":"A"}`):  nil,
+		of(set("a.", "A"), `{"name":["b."],"type":"A"}`):                        nil,
+		of(set("a.", "A"), `"b."`):                                              nil,
+		of(set("a.", "A"), `[{"name":"b.","type":"A"}]`):                        nil,
+		of(set("a..b.", "A")):                                                   {{Name: "a.", Type: "A"}},
+		of(set("", "A")):                                                        nil,
+		`{"rrsets":{"name":"a.","type":"A"}}`:                                   nil,
+		`{"rrsets":null,"comments":[]}`:                                         nil,
+		`{"rrsets":[` + set("a.", "A") + `],"rrsets":[` + set("b.", "A") + `]}`: {{Name: "b.", Type: "A"}},
+		`{"rrsets":[` + set("a.", "A") + `]`:                                    nil,
+		`{"rrsets":[` + set("a.", "A") + `,]}`:                                  nil,
+	} {
+		for _, r := range []io.Reader{strings.NewReader(body), iotest.OneByteReader(strings.NewReader(body))} {
+			if got := scanAll(t, r).rrsets; !slices.Equal(got, want) {
+				t.Errorf("%.200s: got %v, want %v", body, got, want)
+			}
+		}
+	}
+}
+
+// TestBodyScanCutsNoEscape tries every place of an escape at the cut.
+func TestBodyScanCutsNoEscape(t *testing.T) {
 	for _, escape := range []string{`\"`, `\\`, `\n`, `\u00e9`, `\ud83d\ude00`} {
 		for before := maxToken - 14; before < maxToken+3; before++ {
 			body := `{"zone":"` + strings.Repeat("x", before) + escape + `yyyyyyyyyy` + escape + `","name":"z."}`
-			if got := scanAll(t, strings.NewReader(body)); got != "z." {
-				t.Errorf("%s after %d octets: got %q", escape, before, got)
+			if got := scanAll(t, strings.NewReader(body)); got.name != "z." {
+				t.Errorf("%s after %d octets: got %q", escape, before, got.name)
 			}
 		}
 	}
@@ -72,8 +109,8 @@ func (e endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestNameScanMemory sends what would fill the memory of a plain decoder.
-func TestNameScanMemory(t *testing.T) {
+// TestBodyScanMemory sends what would fill the memory of a plain decoder.
+func TestBodyScanMemory(t *testing.T) {
 	const size = 4 << 20
 	for _, c := range []byte{'x', '"', '[', '\\', '1', ' ', ','} {
 		for _, open := range []string{`{"zone":"`, `{"zone":`} {
@@ -90,15 +127,16 @@ func TestNameScanMemory(t *testing.T) {
 	}
 }
 
-func FuzzNameScan(f *testing.F) {
+func FuzzBodyScan(f *testing.F) {
 	f.Add([]byte(`{"name":"a.","x":[1,{"name":"\u0041"}]}`))
+	f.Add([]byte(`{"rrsets":[{"name":"a.","type":"A","records":[{"content":"192.0.2.1"}]},[]]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		want, err := readName(bytes.NewReader(data))
+		want, err := readBody(bytes.NewReader(data))
 		if err != nil {
-			want = ""
+			want = said{}
 		}
-		if got := scanAll(t, bytes.NewReader(data)); got != want && len(data) < maxToken {
-			t.Errorf("got %q, without shortening %q", got, want)
+		if got := scanAll(t, bytes.NewReader(data)); !reflect.DeepEqual(got, want) && len(data) < maxToken {
+			t.Errorf("got %v, without shortening %v", got, want)
 		}
 	})
 }
@@ -123,7 +161,7 @@ func TestBodyHoldsBackItsEnd(t *testing.T) {
 				t.Error("all octets have gone out before the intent")
 			}
 			return nil
-		})
+		}, false)
 		if _, err := io.Copy(&out, iotest.OneByteReader(b)); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +174,7 @@ func TestBodyHoldsBackItsEnd(t *testing.T) {
 func TestBodyRefused(t *testing.T) {
 	refusal := errors.New("disk full")
 	for _, length := range []int64{13, -1} {
-		b := newBody(request(`{"name":"z."}`, length), func(string) error { return refusal })
+		b := newBody(request(`{"name":"z."}`, length), func(string) error { return refusal }, false)
 		var out bytes.Buffer
 		_, err := io.Copy(&out, iotest.OneByteReader(b))
 		if !errors.Is(err, refusal) || length > 0 && out.Len() >= 13 {
@@ -154,7 +192,7 @@ func TestBodyAbandoned(t *testing.T) {
 	b := newBody(request(`{"name":"z."}`, 13), func(string) error {
 		t.Error("intent after the end")
 		return nil
-	})
+	}, false)
 	if _, err := io.ReadFull(b, make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}
