@@ -47,9 +47,10 @@ func NewAhead(ctx context.Context, p *Primary) *Ahead {
 
 // Changed has the zone exported for a change that PowerDNS has answered with
 // success. It does not wait. Changes that come in quick succession share an export, as in SyncZone.
-// kind is what the API call did.
-func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string, _ []pdns.RRsetName) {
-	if a.note(zone, kind, change) {
+// kind is what the API call did; rrsets are all that it changed where that is
+// known, else empty.
+func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName) {
+	if a.note(zone, kind, change, rrsets) {
 		go a.run(zone)
 	}
 }
@@ -79,7 +80,7 @@ func (a *Ahead) run(zone string) {
 		a.slots <- struct{}{}
 		start := a.begin(zone)
 		if start != nil {
-			start.result, start.err = a.export(zone, start.proxied)
+			start.result, start.err = a.export(zone, start)
 		}
 		<-a.slots
 		if start == nil {
@@ -89,22 +90,38 @@ func (a *Ahead) run(zone string) {
 	}
 }
 
-func (a *Ahead) export(zone string, proxied pdns.Proxied) (ExportZoneResult, error) {
+func (a *Ahead) export(zone string, start *headStart) (ExportZoneResult, error) {
 	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
 	defer cancel()
-	result, err := a.primary.exportOne(ctx, zone, ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied})
+	result, err := a.exportAfter(ctx, zone, start)
 	a.primary.Metrics.exported(result.Outcome, err)
 	return result, err
+}
+
+func (a *Ahead) exportAfter(ctx context.Context, zone string, start *headStart) (ExportZoneResult, error) {
+	last, revision, err := a.primary.last(ctx, zone)
+	if err != nil {
+		return ExportZoneResult{}, err
+	}
+	if result, made := a.exportDelta(ctx, last, revision, start); made {
+		return result, nil
+	}
+	_, proxied := a.covered(start)
+	return a.primary.exportOneAfter(ctx, zone, last, revision,
+		ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied})
 }
 
 // headStart is one export ahead and the changes that it covers: those that were
 // answered before it began.
 type headStart struct {
 	changes []string
+	hints   hints
 	proxied pdns.Proxied
-	done    chan struct{}
-	result  ExportZoneResult
-	err     error
+	// joined are later ones that this one covers too.
+	joined []*headStart
+	done   chan struct{}
+	result ExportZoneResult
+	err    error
 }
 
 // headStarts are those of one zone: next gathers changes, begun are under way or
@@ -118,7 +135,7 @@ type headStarts struct {
 
 // note puts a change to those that the zone's next export covers. It reports
 // whether the caller has to run that export.
-func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string) bool {
+func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	z := a.zones[zone]
@@ -134,6 +151,7 @@ func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string) bool {
 		z.next = &headStart{done: make(chan struct{})}
 	}
 	z.next.changes = append(z.next.changes, change)
+	z.next.hints.add(rrsets)
 	z.next.proxied = z.next.proxied.And(pdns.ProxiedAs(kind))
 	run := !z.running
 	z.running = true
@@ -166,6 +184,10 @@ func (a *Ahead) begin(zone string) *headStart {
 // end lets those go on who wait for the export, and forgets it after a while.
 func (a *Ahead) end(zone string, start *headStart) {
 	close(start.done)
+	for _, joined := range start.joined {
+		joined.result, joined.err = start.result, start.err
+		close(joined.done)
+	}
 	a.mu.Lock()
 	a.zones[zone].ended = time.Now()
 	a.mu.Unlock()

@@ -134,10 +134,10 @@ func (p *Primary) exportInBatch(ctx context.Context, zone string, in ZonesInput)
 	one := ExportZoneInput{
 		Zone: zone, Primary: in.Primary, Taken: in.Taken, Changes: in.Changes[zone], Above: in.Above, Proxied: in.Proxied,
 	}
-	if result, done := p.exportedAhead(ctx, zone, one); done {
+	if result, done := p.exportedAhead(ctx, zone, one); done && !result.Unproven {
 		return result, nil
 	}
-	return p.export(ctx, zone, one)
+	return p.export(ctx, zone, one) // and proves an unproven one: nobody else will, after a batch
 }
 
 // batchResult gathers what became of the zones of one export.

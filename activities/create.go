@@ -26,7 +26,7 @@ const (
 // PowerDNS compares the zone with the transfer server within its refresh cycle,
 // as it does after a transfer.
 func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener) (bool, error) {
-	if v.Deleted || v.Signed || v.Records > createRecords {
+	if v.Deleted || v.Signed || v.Unproven() || v.Records > createRecords {
 		return false, nil
 	}
 	content, err := open(ctx, v)
@@ -44,6 +44,7 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	if err != nil {
 		return false, nil //nolint:nilerr // the usual way carries everything, and says what is wrong
 	}
+	s.patching.forget(v.Zone)
 	if err := s.awaitServed(ctx, v, s.serves); err != nil {
 		return false, err
 	}

@@ -41,10 +41,19 @@ type Follower struct {
 	size    int
 }
 
-// publication is a version with its content; nil where an object holds it.
+// publication is a version with its content; nil where an object holds it, or its
+// base's.
 type publication struct {
 	version pdns.Version
 	content []byte
+}
+
+// size is about how much memory it takes, in bytes.
+func (p publication) size() int {
+	if p.version.Unproven() {
+		return pdns.MaxDeltaSize
+	}
+	return len(p.content)
 }
 
 // NewFollower returns what applies versions ahead on s.
@@ -58,7 +67,7 @@ func (f *Follower) Published(v pdns.Version, content []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before, waits := f.pending[v.Zone]
-	size := f.size - len(before.content) + len(content)
+	size := f.size - before.size() + publication{v, content}.size()
 	if v.Version <= before.version.Version || size > followWaiting || v.Object != "" {
 		return
 	}
@@ -103,7 +112,7 @@ func (f *Follower) take() (publication, bool) {
 	f.order = f.order[1:]
 	next := f.pending[zone]
 	delete(f.pending, zone)
-	f.size -= len(next.content)
+	f.size -= next.size()
 	return next, true
 }
 
@@ -139,7 +148,7 @@ func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, erro
 	if known && !p.version.Supersedes(applied.Version) {
 		return AppliedCurrent, nil
 	}
-	outcome, err := s.bring(ctx, p.version, known, false, p.open)
+	outcome, err := s.bring(ctx, p.version, pdns.AppliedIf(applied, known), false, p.open)
 	if err != nil || outcome == AppliedForeign {
 		return outcome, err
 	}
@@ -149,7 +158,8 @@ func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, erro
 	return outcome, nil
 }
 
-// open is the opener for content that came with the version.
+// open is the opener for content that came with the version. A big zone is left to
+// the sync, also where a delta of it must be applied in full.
 func (p publication) open(context.Context, pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
 	if p.content == nil {
 		return nil, errors.New("the content lies in an object")

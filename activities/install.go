@@ -39,7 +39,7 @@ const (
 
 // install hands v to the local PowerDNS by AXFR and returns once it is served.
 // signed says that the zone was or will be.
-func (s *Secondary) install(ctx context.Context, v pdns.Version, open opener, signed bool) error {
+func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(context.Context) (io.ReadCloser, error), signed bool) error {
 	served := s.serves
 	before, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone)
 	wasServed := err == nil && before.Served(v.Zone)
@@ -47,10 +47,8 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, open opener, si
 		// The serial cannot tell old from new, so the whole content does.
 		served = s.holds
 	}
-	content, err := open(ctx, v)
-	if err != nil {
-		return err
-	}
+	// Should this fail, PowerDNS may still be about to take what it was sent.
+	s.patching.begin(v.Zone)
 	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
 	defer offer.Withdraw()
 	if err := s.retrieve(ctx, v.Zone, offer); err != nil {
@@ -59,6 +57,7 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, open opener, si
 	if err := s.awaitServed(ctx, v, served); err != nil {
 		return err
 	}
+	s.patching.end(v.Zone)
 	if wasServed {
 		defer s.flushLater(v.Zone)
 	}
@@ -174,8 +173,8 @@ func (s *Secondary) remove(ctx context.Context, zone string, missing bool) error
 // content is the opener for content that NATS keeps. What rides in the entry is
 // read now, since a newer entry replaces it.
 func (s *Secondary) content(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
-	if v.Object != "" {
-		return func(ctx context.Context) (io.ReadCloser, error) { return s.Versions.Open(ctx, v) }, nil
+	if v.Object != "" || v.Unproven() {
+		return func(ctx context.Context) (io.ReadCloser, error) { return openContent(ctx, s.Versions, v) }, nil
 	}
 	reader, err := s.Versions.Open(ctx, v)
 	if err != nil {

@@ -6,8 +6,19 @@ import "github.com/prometheus/client_golang/prometheus"
 // nothing, so tests need none.
 type PrimaryMetrics struct {
 	exports    *prometheus.CounterVec
+	deltas     *prometheus.CounterVec
 	serialBack prometheus.Counter
 }
+
+// What became of changes of big zones on a primary that might be published alone,
+// and of the versions made so.
+const (
+	deltaMade = "made"
+	// deltaRefused: a full export followed instead.
+	deltaRefused  = "refused"
+	deltaProven   = "proven"
+	deltaReplaced = "replaced"
+)
 
 // NewPrimaryMetrics registers the metrics of a primary's activities.
 func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
@@ -15,11 +26,14 @@ func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 		exports: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_exports_total", Help: "Zone exports by outcome (published, unchanged, elsewhere, behind, gone, unknown, skipped, failed).",
 		}, []string{"outcome"}),
+		deltas: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pdnsdist_deltas_total", Help: "Delta versions of big zones by what became of them (made, proven, replaced), and changes that could have been one (refused).",
+		}, []string{"result"}),
 		serialBack: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pdnsdist_serial_went_back_total", Help: "Versions published with a lower serial than the one before (restored backup, re-created zone).",
 		}),
 	}
-	r.MustRegister(m.exports, m.serialBack)
+	r.MustRegister(m.exports, m.deltas, m.serialBack)
 	return m
 }
 
@@ -34,6 +48,12 @@ func (m *PrimaryMetrics) exported(outcome string, err error) {
 func (m *PrimaryMetrics) exportedMany(outcome string, n int) {
 	if m != nil {
 		m.exports.WithLabelValues(outcome).Add(float64(n))
+	}
+}
+
+func (m *PrimaryMetrics) delta(result string) {
+	if m != nil {
+		m.deltas.WithLabelValues(result).Inc()
 	}
 }
 
@@ -64,6 +84,7 @@ func (m *VerifyMetrics) verified(state string) {
 // SecondaryMetrics counts and times what a secondary applied.
 type SecondaryMetrics struct {
 	applied  *prometheus.CounterVec
+	deltas   *prometheus.CounterVec
 	duration prometheus.Histogram
 	*comparedMetrics
 }
@@ -74,12 +95,15 @@ func NewSecondaryMetrics(r prometheus.Registerer) *SecondaryMetrics {
 		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_applies_total", Help: "Zones brought to their newest version, by outcome (applied, current, deleted, foreign, none, ahead, failed).",
 		}, []string{"outcome"}),
+		deltas: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pdnsdist_deltas_applied_total", Help: "Delta versions on this secondary, by how they were applied (changed: what they change alone, full: the whole zone).",
+		}, []string{"how"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pdnsdist_apply_duration_seconds", Help: "Time from the start of an apply until the new content was served.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}),
 	}
-	r.MustRegister(m.applied, m.duration)
+	r.MustRegister(m.applied, m.deltas, m.duration)
 	m.comparedMetrics = newComparedMetrics(r)
 	return m
 }
@@ -104,6 +128,18 @@ func (m *SecondaryMetrics) signatures(result CompareResult, last bool) {
 func (m *SecondaryMetrics) contents(result CompareResult) {
 	if m != nil {
 		m.compared("content", result)
+	}
+}
+
+// How a delta was applied.
+const (
+	deltaChanged = "changed"
+	deltaInFull  = "full"
+)
+
+func (m *SecondaryMetrics) delta(how string) {
+	if m != nil {
+		m.deltas.WithLabelValues(how).Inc()
 	}
 }
 

@@ -22,6 +22,16 @@ type Publisher interface {
 	// Publish writes v where the entry's revision still is revision;
 	// pdns.ErrVersionConflict when it is not.
 	Publish(ctx context.Context, v pdns.Version, content io.Reader, revision uint64) (uint64, error)
+	// PublishDelta does the same with a version that is a delta.
+	PublishDelta(ctx context.Context, v pdns.Version, revision uint64) (uint64, error)
+	ContentStore
+}
+
+// ContentStore has the contents of versions.
+type ContentStore interface {
+	// Open returns the content of exactly v, no delta; pdns.ErrContentGone when
+	// it is not kept any more.
+	Open(ctx context.Context, v pdns.Version) (io.ReadCloser, error)
 }
 
 // PrimaryPowerDNS is the part of the PowerDNS API that an export asks.
@@ -59,8 +69,11 @@ type Primary struct {
 	// DNSAddress is where the local PowerDNS hands out zones by AXFR.
 	DNSAddress string
 	PowerDNS   PrimaryPowerDNS
-	Versions   Publisher
-	Peers      Peers
+	// Source and Absence are asked for deltas.
+	Source   RRsetSource
+	Absence  AbsenceAsker
+	Versions Publisher
+	Peers    Peers
 	// Guard is asked before a zone is deleted or shrinks.
 	Guard *Guard
 	// Selection says which zones are distributed.
@@ -142,6 +155,9 @@ type ExportZoneResult struct {
 	Revision uint64 `json:"revision,omitempty"`
 	// Peers are the other primaries to ask where Outcome is ExportGone.
 	Peers []string `json:"peers,omitempty"`
+	// Unproven says that nobody has read the whole zone since Version: another
+	// export is to follow soon.
+	Unproven bool `json:"unproven,omitempty"`
 	// Reason says in words what an operator should know.
 	Reason string `json:"reason,omitempty"`
 	Timing Timing `json:"timing"`
@@ -198,7 +214,15 @@ func (p *Primary) exportedAhead(ctx context.Context, zone string, in ExportZoneI
 
 // exportOne exports one zone; a zone that no primary holds is deleted with it.
 func (p *Primary) exportOne(ctx context.Context, zone string, in ExportZoneInput) (ExportZoneResult, error) {
-	result, err := p.export(ctx, zone, in)
+	last, revision, err := p.last(ctx, zone)
+	if err != nil {
+		return ExportZoneResult{}, err
+	}
+	return p.exportOneAfter(ctx, zone, last, revision, in)
+}
+
+func (p *Primary) exportOneAfter(ctx context.Context, zone string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
+	result, err := p.exportAfter(ctx, zone, last, revision, in)
 	if err != nil || result.Outcome != ExportGone || len(result.Peers) > 0 {
 		return result, err
 	}
@@ -209,16 +233,30 @@ func (p *Primary) exportOne(ctx context.Context, zone string, in ExportZoneInput
 }
 
 func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (ExportZoneResult, error) {
-	last, revision, err := p.Versions.Newest(ctx, zone)
-	if err != nil && !errors.Is(err, pdns.ErrNoVersion) {
+	last, revision, err := p.last(ctx, zone)
+	if err != nil {
 		return ExportZoneResult{}, err
 	}
+	return p.exportAfter(ctx, zone, last, revision, in)
+}
+
+// last is a zone's newest version, none with revision 0 where nothing was published.
+func (p *Primary) last(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+	last, revision, err := p.Versions.Newest(ctx, zone)
+	if errors.Is(err, pdns.ErrNoVersion) {
+		return pdns.Version{}, 0, nil
+	}
+	return last, revision, err
+}
+
+// exportAfter exports a zone whose newest version, before it is looked at, is last.
+func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
 	if in.Local && last.Records > LocalRecords {
 		return p.result(ExportElsewhere), nil
 	}
 	content := newSpool(p.SpoolDir)
 	defer content.Close() //nolint:errcheck // a temporary file that is left behind loses nothing
-	held, summary, err := p.look(ctx, zone, content)
+	held, summary, err := p.look(ctx, zone, last, content)
 	if errors.Is(err, api.ErrNotFound) {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}
@@ -234,6 +272,9 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 	}
 	if revision != 0 && last.SameContent(next) && last.Version > in.Above {
 		return p.newest(ExportUnchanged, last, revision), p.Guard.settled(ctx, zone)
+	}
+	if summary.proven && last.Version > in.Above {
+		return p.prove(ctx, last, next, content, revision)
 	}
 	if revision != 0 && last.Publisher != in.Overrule && !last.Yields(next, in.Taken && in.Primary == p.ID) {
 		result := p.newest(ExportBehind, last, revision)
@@ -252,30 +293,66 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 	if err != nil {
 		return ExportZoneResult{}, err
 	}
-	return p.publish(ctx, next, reader, max(last.Version, in.Above), last, revision)
+	result, err := p.publish(ctx, next, reader, max(last.Version, in.Above), last, revision)
+	if err == nil && last.Unproven() {
+		p.Metrics.delta(deltaReplaced)
+	}
+	return result, err
+}
+
+// prove publishes an unproven version once more under its number, with all of its
+// content, which was found to be what it says. Who has applied it has nothing to do.
+func (p *Primary) prove(ctx context.Context, last, read pdns.Version, content *spool, revision uint64) (ExportZoneResult, error) {
+	reader, err := content.Reader()
+	if err != nil {
+		return ExportZoneResult{}, err
+	}
+	read.Version, read.Publisher, read.Time = last.Version, last.Publisher, last.Time
+	written, err := p.Versions.Publish(ctx, read, reader, revision)
+	if err != nil {
+		return ExportZoneResult{}, fmt.Errorf("publish version %d as proven: %w", read.Version, err)
+	}
+	p.Metrics.delta(deltaProven)
+	return p.newest(ExportUnchanged, read, written), p.Guard.settled(ctx, read.Zone)
 }
 
 // look asks the local PowerDNS what the zone is and, at the same time, for its
 // content: each question takes about as long as the other. Whether the zone is
 // there is the API's to say ([api.ErrNotFound]), and the content of one that is not
 // distributed is of no interest, nor why it could not be had.
-func (p *Primary) look(ctx context.Context, zone string, content io.Writer) (api.Zone, transfer.Summary, error) {
+func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, content io.Writer) (api.Zone, pulled, error) {
 	pulling, cancel := context.WithCancel(ctx)
 	var pull sync.WaitGroup
 	defer pull.Wait()
 	defer cancel()
-	var summary transfer.Summary
+	var found pulled
 	var pullErr error
-	pull.Go(func() { summary, pullErr = transfer.Pull(pulling, p.DNSAddress, zone, content) })
+	pull.Go(func() { found, pullErr = p.pull(pulling, zone, last, content) })
 	held, err := p.PowerDNS.Zone(ctx, zone)
 	if err != nil || p.leavesOut(held) != "" {
-		return held, transfer.Summary{}, err
+		return held, pulled{}, err
 	}
 	pull.Wait()
 	if pullErr != nil {
-		return held, transfer.Summary{}, p.explain(held, pullErr)
+		return held, pulled{}, p.explain(held, pullErr)
 	}
-	return held, summary, nil
+	return held, found, nil
+}
+
+// pulled is a content that was just read. proven says that the last version was
+// unproven and that this is what it says.
+type pulled struct {
+	transfer.Summary
+	proven bool
+}
+
+func (p *Primary) pull(ctx context.Context, zone string, last pdns.Version, content io.Writer) (found pulled, err error) {
+	if last.Unproven() {
+		found.Summary, found.proven, err = transfer.PullAndCompare(ctx, p.DNSAddress, zone, content, merged(ctx, p.Versions, last))
+	} else {
+		found.Summary, err = transfer.Pull(ctx, p.DNSAddress, zone, content)
+	}
+	return found, err
 }
 
 // exportGone deals with a zone that the local PowerDNS does not hold, or that is
@@ -353,7 +430,9 @@ func (p *Primary) result(outcome string) ExportZoneResult {
 }
 
 func (p *Primary) newest(outcome string, v pdns.Version, revision uint64) ExportZoneResult {
-	return ExportZoneResult{Outcome: outcome, Primary: p.ID, Version: v, Revision: revision, Timing: p.Timing}
+	return ExportZoneResult{
+		Outcome: outcome, Primary: p.ID, Version: v.WithoutDelta(), Unproven: v.Unproven(), Revision: revision, Timing: p.Timing,
+	}
 }
 
 // leavesOut says why a zone is not distributed, with an empty string that it is.

@@ -37,6 +37,16 @@ type SecondaryPowerDNS interface {
 	FlushCache(ctx context.Context, zone string) error
 }
 
+// RRsetChanger is the part of the PowerDNS API that applying a delta needs.
+type RRsetChanger interface {
+	// RRsets returns the zone and its RRsets at one name.
+	RRsets(ctx context.Context, zone, name string) (api.Zone, []pdns.RRset, error)
+	// Patch replaces or removes RRsets, all or none of them.
+	Patch(ctx context.Context, zone string, sets []pdns.RRset) error
+	// LeaveUnrectified has Patch change nothing but what it is told.
+	LeaveUnrectified(ctx context.Context, zone string) error
+}
+
 // AppliedState remembers what this secondary was seen to serve.
 type AppliedState interface {
 	Get(zone string) (pdns.Applied, bool, error)
@@ -52,6 +62,10 @@ type Secondary struct {
 	// Master is the transfer server's address as zones name it.
 	Master   string
 	PowerDNS SecondaryPowerDNS
+	// Changer and Absence are needed for deltas. Where they are nil, each is
+	// applied in full.
+	Changer RRsetChanger
+	Absence AbsenceAsker
 	// Foreign takes over zones that somebody else made.
 	Foreign  ForeignZones
 	DNS      Asker
@@ -70,9 +84,10 @@ type Secondary struct {
 	Now     func() time.Time
 	Metrics *SecondaryMetrics
 
-	zones zoneLocks
-	bulk  bulkSlots
-	full  atomic.Pointer[fullCompare]
+	zones    zoneLocks
+	bulk     bulkSlots
+	patching patching
+	full     atomic.Pointer[fullCompare]
 }
 
 // What an apply did; ApplyZoneResult.Outcome.
@@ -183,7 +198,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
 		}
-		outcome, err = s.bring(ctx, newest, known, adopt, s.content)
+		outcome, err = s.bring(ctx, newest, pdns.AppliedIf(applied, known), adopt, s.content)
 		if errors.Is(err, pdns.ErrContentGone) {
 			continue // a newer version replaced it while we looked
 		}
@@ -231,9 +246,10 @@ func (s *Secondary) now() time.Time {
 	return time.Now()
 }
 
-// bring makes PowerDNS serve v, whatever it serves now.
-func (s *Secondary) bring(ctx context.Context, v pdns.Version, known, adopt bool, open opener) (string, error) {
-	if !known && !adopt {
+// bring makes PowerDNS serve v, whatever it serves now. applied is nil where that
+// is not known.
+func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.Applied, adopt bool, open opener) (string, error) {
+	if applied == nil && !adopt {
 		if made, err := s.createWhole(ctx, v, open); made || err != nil {
 			return AppliedNow, err
 		}
@@ -252,8 +268,14 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, known, adopt bool
 		}
 	case v.Deleted:
 		return AppliedDelete, s.remove(ctx, v.Zone, missing)
-	case !missing && !known && held.Serial == v.Serial && s.holds(ctx, v) == nil:
+	case !missing && applied == nil && held.Serial == v.Serial && s.holds(ctx, v) == nil:
 		return AppliedCurrent, nil // the local state was lost, the content was not
+	case !missing && v.Unproven() && applied != nil && s.change(ctx, v, *applied, held) == nil:
+		return AppliedNow, nil // else in full
+	}
+	content, err := open(ctx, v)
+	if err != nil {
+		return "", err
 	}
 	if missing {
 		err := s.PowerDNS.CreateSecondaryZone(ctx, v.Zone, s.Master, pdns.Account)
@@ -263,9 +285,16 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, known, adopt bool
 		if err != nil {
 			return "", fmt.Errorf("create the zone: %w", err)
 		}
+		s.patching.forget(v.Zone)
 	}
 	// 4.7 says DNSSEC, not presigned, of a zone whose signatures came with it.
-	return AppliedNow, s.install(ctx, v, open, v.Signed || held.DNSSEC || held.Presigned)
+	if err := s.install(ctx, v, content, v.Signed || held.DNSSEC || held.Presigned); err != nil {
+		return "", err
+	}
+	if v.Unproven() {
+		s.Metrics.delta(deltaInFull)
+	}
+	return AppliedNow, nil
 }
 
 // serves asks the local PowerDNS by DNS whether it serves v, by serial. The
@@ -294,13 +323,21 @@ var errOtherContent = errors.New("holds other content")
 // holds compares the whole content that the local PowerDNS holds with v. The
 // error says how it differs, or why it cannot be compared.
 func (s *Secondary) holds(ctx context.Context, v pdns.Version) error {
-	summary, err := transfer.DigestOf(ctx, s.DNSAddress, v.Zone)
+	var summary transfer.Summary
+	var same bool
+	var err error
+	if v.Unproven() {
+		summary, same, err = transfer.Compare(ctx, s.DNSAddress, v.Zone, merged(ctx, s.Versions, v))
+	} else {
+		summary, err = transfer.DigestOf(ctx, s.DNSAddress, v.Zone)
+		same = summary.Serial == v.Serial && summary.Digest == v.Digest
+	}
 	switch {
 	case errors.Is(err, transfer.ErrRefused):
 		return fmt.Errorf("cannot be compared at an equal serial, since the local PowerDNS hands out no zones (set allow-axfr-ips=127.0.0.0/8,::1 and not disable-axfr): %w", err)
 	case err != nil:
 		return err
-	case summary.Serial != v.Serial || summary.Digest != v.Digest:
+	case !same:
 		return fmt.Errorf("%w (serial %d, %d records) than version %d (serial %d, %d records)", errOtherContent, summary.Serial, summary.Records, v.Version, v.Serial, v.Records)
 	}
 	return nil

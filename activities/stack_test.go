@@ -80,11 +80,12 @@ func newHostsWith(t *testing.T, number int) hosts {
 			require.NoError(t, secondaryAPI.DeleteZone(context.Background(), zone.Name))
 		}
 	})
+	primaryAPI := api.New(stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY"))
 	return hosts{
 		store: store, announced: told,
 		primary: &activities.Primary{
 			ID: "primary-1", DNSAddress: stack.Env("DNS_PRIMARY"), Versions: store, Peers: alone{}, SpoolDir: t.TempDir(),
-			PowerDNS: api.New(stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY")),
+			PowerDNS: primaryAPI, Source: primaryAPI, Absence: dns,
 			Guard: &activities.Guard{
 				Rules:   pdns.Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
 				Ledgers: memory, Holds: memory, List: memory, MayHold: func(string) bool { return true }, Announce: told, Published: allOf{store},
@@ -93,7 +94,7 @@ func newHostsWith(t *testing.T, number int) hosts {
 		},
 		secondary: &activities.Secondary{
 			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
-			PowerDNS: secondaryAPI, Foreign: secondaryAPI, Signing: dns, Catalogues: store,
+			PowerDNS: secondaryAPI, Changer: secondaryAPI, Absence: dns, Foreign: secondaryAPI, Signing: dns, Catalogues: store,
 		},
 	}
 }
@@ -137,11 +138,12 @@ func set(t *testing.T, name string, serial uint32, text string) {
 	}})
 }
 
-func rrset(name, kind, content string) any {
-	return map[string]any{
-		"name": name, "type": kind, "ttl": 60, "changetype": "REPLACE",
-		"records": []any{map[string]any{"content": content, "disabled": false}},
+func rrset(name, kind string, contents ...string) any {
+	records := make([]any, len(contents))
+	for i, content := range contents {
+		records[i] = map[string]any{"content": content, "disabled": false}
 	}
+	return map[string]any{"name": name, "type": kind, "ttl": 60, "changetype": "REPLACE", "records": records}
 }
 
 func call(t *testing.T, method, path string, body any) {

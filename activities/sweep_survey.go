@@ -243,5 +243,7 @@ func (s *Surveyor) export(ctx context.Context, zone string) (v pdns.Version, out
 	case ExportPublished, ExportBehind, ExportHeld:
 		compared = true
 	}
-	return result.Version, outcome, compared && !result.Version.Deleted, nil
+	// What is unproven has no digest to compare with; it is another primary's, whose
+	// own export follows.
+	return result.Version, outcome, compared && !result.Version.Deleted && !result.Unproven, nil
 }
