@@ -82,6 +82,8 @@ type system struct {
 	stack      *stacktest.Stack
 	temporal   client.Client
 	dispatcher *dispatch.Dispatcher
+	versions   *versions.Store
+	ahead      *activities.Ahead
 }
 
 func newSystem(t *testing.T) system {
@@ -118,11 +120,12 @@ func newSystem(t *testing.T) system {
 	require.NoError(t, entries.Join(ctx, pdns.Secondary{ID: "secondary-1", DNSAddress: secondaryDNS}))
 
 	dispatcher := &dispatch.Dispatcher{Client: primaryTemporal}
+	mirror, powerdns := versions.NewMirror(js), api.New(s.Env("PRIMARY_API_URL"), s.Env("API_KEY"))
 	roles := worker.Primary{
 		Client: primaryTemporal, Logger: quiet, Verifier: &activities.Verifier{DNS: dns, Versions: store},
 		Directory: &activities.Directory{Roster: entries, Presence: fixed{"secondary-1": true}, Starter: starter{dispatcher}},
 		Activity: &activities.Primary{
-			ID: "primary-1", DNSAddress: s.Env("DNS_PRIMARY"), PowerDNS: api.New(s.Env("PRIMARY_API_URL"), s.Env("API_KEY")),
+			ID: "primary-1", DNSAddress: s.Env("DNS_PRIMARY"), PowerDNS: powerdns, Source: powerdns, Absence: dns,
 			Versions: store, Peers: fixed{}, SpoolDir: t.TempDir(),
 			Guard: &activities.Guard{
 				Rules:   pdns.Guard{MaxDelete: 10, MaxDeletePercent: 5, MaxAPIDeletePerMinute: 2000, MaxShrinkPercent: 50, MinRecords: 100},
@@ -131,7 +134,7 @@ func newSystem(t *testing.T) system {
 			Timing: activities.Timing{MinInterval: 50 * time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
 	}
-	mirror, powerdns := versions.NewMirror(js), api.New(s.Env("PRIMARY_API_URL"), s.Env("API_KEY"))
+	ahead := activities.NewAhead(ctx, roles.Activity)
 	background(func() { mirror.Run(ctx) })
 	roles.Checks = &activities.Checks{}
 	roles.Surveyor = &activities.Surveyor{
@@ -140,15 +143,16 @@ func newSystem(t *testing.T) system {
 	}
 	roles.Denial = &activities.Denial{ID: "primary-1", Enforce: true, PowerDNS: powerdns, Newest: mirror}
 	workflowWorker, exports := roles.Workflows(), roles.Exports()
+	secondaryAPI := api.New(firstOf(s.Env("SECONDARY_API_URLS")), s.Env("SECONDARY_API_KEY"))
 	applies := worker.Secondary(temporalClient(t, s, "secondary-1"), &activities.Secondary{
 		ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
-		PowerDNS: api.New(firstOf(s.Env("SECONDARY_API_URLS")), s.Env("SECONDARY_API_KEY")), Signing: dns, Catalogues: store,
+		PowerDNS: secondaryAPI, Changer: secondaryAPI, Absence: dns, Signing: dns, Catalogues: store,
 	}, quiet)
 	for _, gated := range []*worker.Gated{workflowWorker, exports, applies} {
 		background(func() { gated.Run(ctx, always, nothing) })
 		eventually.True(t, 20*time.Second, "the workers run", gated.Open)
 	}
-	return system{stack: s, temporal: primaryTemporal, dispatcher: dispatcher}
+	return system{stack: s, temporal: primaryTemporal, dispatcher: dispatcher, versions: store, ahead: ahead}
 }
 
 // call asks the API of the primary PowerDNS.

@@ -51,6 +51,7 @@ type SyncZoneCarried struct {
 	Primaries      primaries           `json:"primaries,omitzero"`
 	Requested      bool                `json:"requested,omitempty"`
 	Proxied        pdns.Proxied        `json:"proxied,omitempty"`
+	Unproven       bool                `json:"unproven,omitempty"`
 	Changes        int                 `json:"changes"`
 	Exports        int                 `json:"exports"`
 	Repaired       int                 `json:"repaired"`
@@ -92,7 +93,13 @@ type zoneSync struct {
 	nextExport                 time.Time
 	retryAt                    time.Time
 
-	newest  pdns.Version
+	newest pdns.Version
+	// unproven says that nobody has read the whole zone since newest: another
+	// export is owed before the check from outside. provenAt is the version for
+	// which it was asked for already.
+	unproven bool
+	provenAt int64
+
 	targets []activities.Target
 	hosts   map[string]*hostSync
 	timing  activities.Timing
@@ -147,6 +154,7 @@ func (s *zoneSync) resume(c SyncZoneCarried) {
 	s.counts, s.requested, s.anyAsks = c, c.Requested, c.Requested
 	s.newest, s.targets, s.timing = c.Newest, c.Targets, c.Timing
 	s.uncheckedSince, s.primaries, s.lastError, s.proxied = c.UncheckedSince, c.Primaries, c.Error, c.Proxied
+	s.unproven = c.Unproven
 	for _, status := range c.Secondaries {
 		s.hosts[status.ID] = &hostSync{sync: s, status: status, owed: status.State == StatePending}
 	}
@@ -177,6 +185,8 @@ func (s *zoneSync) run(ctx workflow.Context) (SyncZoneResult, error) {
 		case s.requested && !s.tooSoon(ctx):
 			s.export(ctx)
 			s.handOut(ctx)
+		case (s.checkDue && !s.checking || s.idle(ctx)) && s.owesProof():
+			s.prove()
 		case s.checkDue && !s.checking:
 			s.check(ctx)
 		case s.idle(ctx):
@@ -291,6 +301,7 @@ func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	carried.Newest, carried.Targets, carried.Timing = s.newest, s.targets, s.timing
 	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested, s.lastError
 	carried.Secondaries, carried.Primaries, carried.Proxied = s.statuses(), s.primaries, s.proxied
+	carried.Unproven = s.unproven
 	in.Primary, in.Carried = s.primaries.Taker, &carried
 	return workflow.NewContinueAsNewError(ctx, SyncZone, in)
 }

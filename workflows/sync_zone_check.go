@@ -32,6 +32,16 @@ func (s *zoneSync) armCheck(ctx workflow.Context) {
 	})
 }
 
+// owesProof says that the newest version must be proven by an export that reads
+// the whole zone, once, before it is checked from outside. It is retried like any
+// other; where it finds something else, that is the newest version from then on.
+func (s *zoneSync) owesProof() bool { return s.unproven && s.provenAt != s.newest.Version }
+
+func (s *zoneSync) prove() {
+	s.provenAt = s.newest.Version
+	s.request()
+}
+
 // check asks from outside what every secondary serves, beside the loop: silent
 // secondaries hold up no change. One with an apply in flight is asked in the
 // next round.

@@ -133,6 +133,7 @@ func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneRe
 	case activities.ExportHeld:
 		s.outcome = OutcomeHeld
 	}
+	s.unproven = result.Unproven
 	s.lookAgain(ctx, result)
 	if result.Version.Supersedes(s.newest.Version) {
 		s.newest = result.Version
