@@ -194,7 +194,7 @@ func TestSettledWaitsForTheExportAhead(t *testing.T) {
 	h := newHosts(t)
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeAdd, "change-1")
+	ahead.Changed("ahead.example.", pdns.ChangeAdd, "change-1", nil)
 	ahead.Settled(t.Context(), "ahead.example.", "change-1")
 	v, _, err := h.store.Newest(t.Context(), "ahead.example.")
 	require.NoError(t, err, "the export has ended")
@@ -208,7 +208,7 @@ func TestSettledEndsWithItsContext(t *testing.T) {
 	stuck := &gatedVersions{Publisher: h.store, open: make(chan struct{})}
 	h.primary.Versions = stuck
 	ahead := activities.NewAhead(t.Context(), h.primary)
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1")
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	ahead.Settled(ctx, "ahead.example.", "change-1")
