@@ -28,6 +28,7 @@ const (
 	serveWithin = 5 * time.Second
 	// flushAfter is how long a served zone may show the old serial before
 	// its cache is flushed.
+	// Then it is asked soon, and flushed again as seldom.
 	flushAfter = 25 * time.Millisecond
 	// flushLaterAfter is longer than PowerDNS takes to answer a question that
 	// it began to answer from the old content.
@@ -142,6 +143,7 @@ func (s *Secondary) awaitServed(ctx context.Context, v pdns.Version, served func
 			if err := s.PowerDNS.FlushCache(bounded, v.Zone); err != nil && bounded.Err() == nil {
 				return fmt.Errorf("flush the cache: %w", err)
 			}
+			flushAt, wait = time.Now().Add(flushAfter), probeEvery
 		}
 		select {
 		case <-time.After(wait):

@@ -67,7 +67,10 @@ type Secondary struct {
 	Changer RRsetChanger
 	Absence AbsenceAsker
 	// Foreign takes over zones that somebody else made.
-	Foreign  ForeignZones
+	Foreign ForeignZones
+	// DNS asks past PowerDNS's packet cache: an answer that was begun from the old
+	// content may stay there, and the question whether the new one is served would
+	// get it again and again.
 	DNS      Asker
 	Transfer *transfer.Server
 	Versions Subscriber

@@ -93,7 +93,7 @@ func newHostsWith(t *testing.T, number int) hosts {
 			Timing: activities.Timing{MinInterval: time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
 		secondary: &activities.Secondary{
-			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: dns, Transfer: server, Versions: store, Applied: state,
+			ID: "secondary-1", DNSAddress: secondaryDNS, Master: server.Addr(), DNS: &query.Client{Uncached: true}, Transfer: server, Versions: store, Applied: state,
 			PowerDNS: secondaryAPI, Changer: secondaryAPI, Absence: dns, Foreign: secondaryAPI, Signing: dns, Catalogues: store,
 		},
 	}

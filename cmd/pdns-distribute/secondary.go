@@ -98,7 +98,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 func newSecondary(c *connections, server *transfer.Server, state *applied.State, registry prometheus.Registerer) *activities.Secondary {
 	return &activities.Secondary{
 		ID: c.conf.Host.ID, DNSAddress: c.conf.PowerDNS.DNSAddress, Master: server.Addr(),
-		PowerDNS: c.powerDNS(), Changer: c.powerDNS(), Absence: c.dns, Foreign: c.powerDNS(), DNS: c.dns, Transfer: server, Versions: c.versions, Applied: state, Gate: &activities.Gate{}, Catalogues: c.versions, Exporter: exporter{c.dispatcher},
+		PowerDNS: c.powerDNS(), Changer: c.powerDNS(), Absence: c.dns, Foreign: c.powerDNS(), DNS: &query.Client{Uncached: true}, Transfer: server, Versions: c.versions, Applied: state, Gate: &activities.Gate{}, Catalogues: c.versions, Exporter: exporter{c.dispatcher},
 		Signing: c.dns, Metrics: activities.NewSecondaryMetrics(registry),
 	}
 }

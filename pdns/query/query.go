@@ -23,9 +23,9 @@ type Client struct {
 	// Timeout bounds the UDP try and the TCP try, each; zero means
 	// [DefaultTimeout].
 	Timeout time.Duration
-	// Uncached has [Client.SignedSet] and [Client.Signing] ask so that a
-	// PowerDNS answers from its database: its packet cache keeps an answer for
-	// 20 s, also when the zone's keys change.
+	// Uncached has [Client.SOA], [Client.SignedSet] and [Client.Signing] ask so
+	// that a PowerDNS answers from its database: its packet cache keeps an answer for
+	// 20 s, also when the zone's keys change, and now and then when its content does.
 	Uncached bool
 }
 
@@ -54,6 +54,10 @@ func (a Answer) Served(zone string) bool {
 func (c *Client) SOA(ctx context.Context, server, zone string) (Answer, error) {
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(zone), dns.TypeSOA)
 	q.RecursionDesired = false
+	if c.Uncached {
+		q.SetEdns0(ednsSize, false)
+		makeUnique(q)
+	}
 	m, err := c.Exchange(ctx, server, q)
 	if err != nil {
 		return Answer{}, err

@@ -51,6 +51,24 @@ func TestSOAOfPowerDNS(t *testing.T) {
 	}
 }
 
+// A new serial shows at once, whatever PowerDNS's packet cache holds.
+func TestSOAUncached(t *testing.T) {
+	server := pdnstest.Primary(t, pdnstest.SQLite)
+	const zone = "cached.example."
+	server.CreateZone(t, zone, "@ 60 IN SOA ns.example. a.example. 1 1800 900 604800 86400\n@ 60 IN NS ns.example.\n")
+	cached, uncached := query.Client{}, query.Client{Uncached: true}
+	for _, step := range []struct {
+		client query.Client
+		want   uint32
+	}{{cached, 1}, {cached, 1}, {uncached, 2}} {
+		got, err := step.client.SOA(t.Context(), server.DNS, zone)
+		if err != nil || got.Serial != step.want || !got.Served(zone) {
+			t.Fatalf("%+v: %+v, %v", step, got, err)
+		}
+		server.SQL(t, "UPDATE records SET content = 'ns.example. a.example. 2 1800 900 604800 86400' WHERE type = 'SOA'")
+	}
+}
+
 // fake answers on UDP and TCP as handler does and returns its address.
 func fake(t *testing.T, handler dns.HandlerFunc) string {
 	t.Helper()
