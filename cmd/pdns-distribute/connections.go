@@ -9,11 +9,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
 	"github.com/pdns-distribute/pdns-distribute/internal/roster"
+	"github.com/pdns-distribute/pdns-distribute/internal/telemetry"
 	"github.com/pdns-distribute/pdns-distribute/internal/temporal"
 	"github.com/pdns-distribute/pdns-distribute/internal/tlsconf"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
@@ -61,7 +63,12 @@ func connect(ctx context.Context, conf *config.Config, logger *slog.Logger) (*co
 		c.close()
 		return nil, err
 	}
-	if c.temporal, err = temporal.Dial(ctx, temporalConfig(conf), logger); err != nil {
+	of, err := temporalConfig(conf)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	if c.temporal, err = temporal.Dial(ctx, of, logger); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -129,12 +136,18 @@ func brokerConfig(conf *config.Config) broker.Config {
 	}
 }
 
-func temporalConfig(conf *config.Config) temporal.Config {
+func temporalConfig(conf *config.Config) (temporal.Config, error) {
 	t := conf.Temporal
-	return temporal.Config{
+	of := temporal.Config{
 		Address: t.Address, Namespace: t.Namespace, APIKeyFile: t.APIKeyFile,
 		TLS: tlsconf.Files{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile, ServerName: t.ServerName},
 	}
+	if conf.Tracing.OTLPURL == "" || conf.Role == config.RoleClient {
+		return of, nil
+	}
+	traced, err := telemetry.TemporalInterceptor()
+	of.Interceptors = []interceptor.ClientInterceptor{traced}
+	return of, err
 }
 
 // errNotReady is what a readiness check says of workers that wait.

@@ -45,6 +45,14 @@ func roleCommand(role config.Role, short string, run func(context.Context, *conf
 		if err != nil {
 			return err
 		}
+		untrace, err := telemetry.Trace(ctx, telemetry.Tracing{
+			URL: conf.Tracing.OTLPURL, CAFile: conf.Tracing.CAFile, SamplePercent: conf.Tracing.SamplePercent,
+			Version: version(), Role: string(role), ID: conf.Host.ID,
+		}, parts.logger)
+		if err != nil {
+			return err
+		}
+		defer untrace()
 		parts.logger.Info("starting", "role", string(role), "id", conf.Host.ID, "version", version())
 		err = run(ctx, conf, parts)
 		if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {

@@ -37,7 +37,7 @@ var rules = []rule{
 	{pkg: "triggers/...", may: []string{"triggers/dispatch", "workflows", "pdns", "internal/..."}},
 
 	{pkg: "workflows", may: []string{"activities", "pdns"}, never: []string{"net", "net/http", "os", "os/exec", "log", "log/slog", "math/rand", "math/rand/v2"}},
-	{pkg: "activities", may: []string{"pdns", "pdns/..."}},
+	{pkg: "activities", may: []string{"pdns", "pdns/...", "internal/trace"}},
 	{pkg: "worker", may: []string{"workflows", "activities", "internal/outage"}},
 
 	// A probe is made of the two ways to ask a PowerDNS.
@@ -49,7 +49,7 @@ var rules = []rule{
 }
 
 // onlyForTests are packages that nothing but tests, and each other, may import.
-var onlyForTests = []string{"internal/archtest", "internal/stacktest", "internal/eventually", "internal/broker/brokertest", "pdns/pdnstest"}
+var onlyForTests = []string{"internal/archtest", "internal/stacktest", "internal/eventually", "internal/broker/brokertest", "internal/trace/tracetest", "pdns/pdnstest"}
 
 // onlyModule is the one other module that pdns may import.
 const onlyModule = "github.com/miekg/dns"

@@ -37,6 +37,7 @@ func (c *Config) check(faults *faultList) {
 	if c.Metrics.Listen != "" {
 		checkListen(faults, "metrics.listen", c.Metrics.Listen)
 	}
+	c.checkTracing(faults)
 	c.checkPowerDNS(faults)
 	switch c.Role {
 	case RolePrimary:

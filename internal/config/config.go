@@ -41,6 +41,10 @@ type Config struct {
 	Log Log `mapstructure:"log"`
 	// Metrics is the listener for /metrics, /livez and /readyz.
 	Metrics Metrics `mapstructure:"metrics"`
+	// Tracing says where OpenTelemetry spans go: a trace a change, with a span for
+	// each hop. Used by the roles primary and secondary; the same on every host, or
+	// traces have gaps.
+	Tracing Tracing `mapstructure:"tracing"`
 	// PowerDNS is the server on this host; it alone is spoken to in clear.
 	// Used by the roles primary and secondary.
 	PowerDNS PowerDNS `mapstructure:"powerdns"`
@@ -104,6 +108,20 @@ type Metrics struct {
 	// Listen is the address, host:port. Plain HTTP without authentication: keep it
 	// on loopback or behind a firewall. Empty switches it off.
 	Listen string `mapstructure:"listen"`
+}
+
+// Tracing is the section [tracing].
+type Tracing struct {
+	// OTLPURL is the collector's address for OTLP over HTTP, with its path, such as
+	// https://collector.example.net:4318/v1/traces; http:// on a loopback address
+	// only. Empty switches tracing off.
+	OTLPURL string `mapstructure:"otlp_url"`
+	// CAFile holds the PEM certificates of the authorities that sign the
+	// collector's certificate. Empty: the system's are trusted.
+	CAFile string `mapstructure:"ca_file"`
+	// SamplePercent is how many percent of the changes are traced, 1 to 100;
+	// chosen by the proxy that takes the change.
+	SamplePercent int `mapstructure:"sample_percent"`
 }
 
 // PowerDNS is the section [powerdns].
@@ -322,6 +340,7 @@ func Default() *Config {
 		Host:      Host{ID: defaultID(), StateDir: "/var/lib/pdns-distribute"},
 		Log:       Log{Level: "info", Format: "text"},
 		Metrics:   Metrics{Listen: "127.0.0.1:9153"},
+		Tracing:   Tracing{SamplePercent: 100},
 		PowerDNS:  PowerDNS{APIURL: "http://127.0.0.1:8081", DNSAddress: "127.0.0.1:53"},
 		NATS:      NATS{Replicas: 1},
 		Temporal:  Temporal{Namespace: "default"},

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -42,6 +43,8 @@ type Config struct {
 	// APIKeyFile holds an API key; read again at each call, so that a renewed
 	// one is used.
 	APIKeyFile string
+	// Interceptors see each call, and what workers run; usually none.
+	Interceptors []interceptor.ClientInterceptor
 }
 
 // Dial returns a client at once, also while Temporal is down: it connects when
@@ -80,8 +83,9 @@ func (cfg Config) options() (client.Options, error) {
 		return client.Options{}, fmt.Errorf("temporal.ca_file, temporal.cert_file or temporal.key_file: %w", err)
 	}
 	options := client.Options{
-		HostPort:  cfg.Address,
-		Namespace: cfg.Namespace,
+		HostPort:     cfg.Address,
+		Namespace:    cfg.Namespace,
+		Interceptors: cfg.Interceptors,
 		ConnectionOptions: client.ConnectionOptions{
 			TLS: encryption,
 			// A frontend that hangs without closing is noticed within 15 s.
