@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -48,9 +49,10 @@ func NewAhead(ctx context.Context, p *Primary) *Ahead {
 // Changed has the zone exported for a change that PowerDNS has answered with
 // success. It does not wait. Changes that come in quick succession share an export, as in SyncZone.
 // kind is what the API call did; rrsets are all that it changed where that is
-// known, else empty.
-func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName) {
-	if a.note(zone, kind, change, rrsets) {
+// known, else empty. header is that of its trace, if any: an export that several
+// share is in the first one's.
+func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName, header string) {
+	if a.note(zone, kind, change, rrsets, header) {
 		go a.run(zone)
 	}
 }
@@ -91,7 +93,7 @@ func (a *Ahead) run(zone string) {
 }
 
 func (a *Ahead) export(zone string, start *headStart) (ExportZoneResult, error) {
-	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(trace.Join(a.ctx, start.trace), 2*time.Second)
 	defer cancel()
 	result, err := a.exportAfter(ctx, zone, start)
 	a.primary.Metrics.exported(result.Outcome, err)
@@ -116,6 +118,7 @@ func (a *Ahead) exportAfter(ctx context.Context, zone string, start *headStart) 
 type headStart struct {
 	changes []string
 	hints   hints
+	trace   string
 	proxied pdns.Proxied
 	// joined are later ones that this one covers too.
 	joined []*headStart
@@ -135,7 +138,7 @@ type headStarts struct {
 
 // note puts a change to those that the zone's next export covers. It reports
 // whether the caller has to run that export.
-func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName) bool {
+func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName, header string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	z := a.zones[zone]
@@ -148,7 +151,7 @@ func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string, rrsets []
 	}
 	if z.next == nil {
 		a.waiting++
-		z.next = &headStart{done: make(chan struct{})}
+		z.next = &headStart{done: make(chan struct{}), trace: header}
 	}
 	z.next.changes = append(z.next.changes, change)
 	z.next.hints.add(rrsets)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -51,7 +52,9 @@ func (a *Ahead) exportDelta(ctx context.Context, last pdns.Version, revision uin
 		if known.unknown {
 			return ExportZoneResult{}, false
 		}
-		result, err := deltas{a.primary}.export(ctx, last, revision, known.rrsets, known.calls)
+		reading, ended := trace.Start(ctx, "export delta")
+		result, err := deltas{a.primary}.export(reading, last, revision, known.rrsets, known.calls)
+		ended(err)
 		if err == nil {
 			a.primary.Metrics.delta(deltaMade)
 			return result, true

@@ -24,7 +24,7 @@ func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
 	set(t, "ahead.example.", 7, "seven")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	first, err := export(h.primary, changes("change-1"))
 	require.NoError(t, err)
 	require.Equal(t, activities.ExportPublished, first.Outcome)
@@ -50,7 +50,7 @@ func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 	h := newHosts(t)
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	first, err := export(h.primary, changes("change-1"))
 	require.NoError(t, err)
 	makeZone(t, "other.example.")
@@ -73,12 +73,12 @@ func TestChangesInQuickSuccessionShareAnExportAhead(t *testing.T) {
 	h.primary.Timing.MinInterval = 2 * time.Second
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-0", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-0", nil, "")
 	first, err := export(h.primary, changes("change-0"))
 	require.NoError(t, err)
 	for serial, id := range []string{"a", "b", "c", "d"} {
 		set(t, "ahead.example.", uint32(10+serial), id)
-		ahead.Changed("ahead.example.", pdns.ChangeModify, id, nil)
+		ahead.Changed("ahead.example.", pdns.ChangeModify, id, nil, "")
 	}
 	last, err := export(h.primary, changes("a", "b", "c", "d"))
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
 	broken.DNSAddress = "127.0.0.1:1"
 	ahead := activities.NewAhead(t.Context(), &broken)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	_, err := export(&broken, changes("change-1"))
 	require.ErrorContains(t, err, "127.0.0.1:1", "looked itself")
 }
@@ -104,7 +104,7 @@ func TestADeletionIsExportedAhead(t *testing.T) {
 	_, err := export(h.primary, changes())
 	require.NoError(t, err)
 	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
-	ahead.Changed("ahead.example.", pdns.ChangeDelete, "gone", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeDelete, "gone", nil, "")
 	result, err := export(h.primary, changes("gone"))
 	require.NoError(t, err)
 	require.True(t, result.Version.Deleted)
@@ -135,12 +135,12 @@ func TestAVersionIsAppliedAsItIsPublished(t *testing.T) {
 	follower := h.follow(t)
 	ready := make(chan struct{})
 	followed := sync.OnceFunc(func() { close(ready) })
-	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), func(v pdns.Version, content []byte) {
+	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), func(v pdns.Version, content []byte, trace string) {
 		if v.Zone == "marker.example." {
 			followed()
 			return
 		}
-		follower.Published(v, content)
+		follower.Published(v, content, trace)
 	})
 	makeZone(t, "marker.example.")
 	eventually.True(t, 10*time.Second, "the bucket is followed", func() bool {
@@ -180,7 +180,7 @@ func TestAnOlderVersionIsNeverAppliedAhead(t *testing.T) {
 	_, err := apply(h.secondary, "ahead.example.")
 	require.NoError(t, err)
 	tombstone := pdns.Version{Zone: "ahead.example.", Version: published[0].Version, Deleted: true}
-	follower.Published(tombstone, nil)
+	follower.Published(tombstone, nil, "")
 	makeZone(t, "after.example.")
 	after, err := export(h.primary, activities.ExportZoneInput{Zone: "after.example."})
 	require.NoError(t, err)
@@ -194,7 +194,7 @@ func TestSettledWaitsForTheExportAhead(t *testing.T) {
 	h := newHosts(t)
 	ahead := activities.NewAhead(t.Context(), h.primary)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeAdd, "change-1", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeAdd, "change-1", nil, "")
 	ahead.Settled(t.Context(), "ahead.example.", "change-1")
 	v, _, err := h.store.Newest(t.Context(), "ahead.example.")
 	require.NoError(t, err, "the export has ended")
@@ -208,7 +208,7 @@ func TestSettledEndsWithItsContext(t *testing.T) {
 	stuck := &gatedVersions{Publisher: h.store, open: make(chan struct{})}
 	h.primary.Versions = stuck
 	ahead := activities.NewAhead(t.Context(), h.primary)
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	ahead.Settled(ctx, "ahead.example.", "change-1")

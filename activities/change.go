@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
@@ -33,7 +34,10 @@ func (s *Secondary) change(ctx context.Context, v pdns.Version, applied pdns.App
 	if err := s.fits(ctx, v.Zone, sets); err != nil {
 		return err
 	}
-	if err := s.patch(ctx, v.Zone, sets); err != nil {
+	patching, ended := trace.Start(ctx, "apply change")
+	err := s.patch(patching, v.Zone, sets)
+	ended(err)
+	if err != nil {
 		return err
 	}
 	if err := s.PowerDNS.FlushCache(ctx, v.Zone); err != nil {

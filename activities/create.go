@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
 )
@@ -39,7 +40,9 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	}
 	text, err := transfer.Text(reader, createOctets)
 	if err = errors.Join(err, reader.Close()); err == nil {
+		_, ended := trace.Start(ctx, "apply create")
 		err = s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text)
+		ended(err)
 	}
 	if err != nil {
 		return false, nil //nolint:nilerr // the usual way carries everything, and says what is wrong

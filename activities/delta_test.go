@@ -89,7 +89,7 @@ func patched(t *testing.T, sets ...any) {
 func (b *bigHosts) told(named ...pdns.RRsetName) string {
 	b.changes++
 	id := fmt.Sprintf("change-%d", b.changes)
-	b.ahead.Changed(bigZone, pdns.ChangeModify, id, named)
+	b.ahead.Changed(bigZone, pdns.ChangeModify, id, named, "")
 	return id
 }
 
@@ -412,7 +412,7 @@ func TestADeltaIsAppliedAsItIsPublished(t *testing.T) {
 	patched(t, rrset("h001."+bigZone, "TXT", `"first"`))
 	b.exported(t, b.told(named("h001."+bigZone, "TXT")))
 	delta := b.newest(t)
-	follower.Published(delta, nil)
+	follower.Published(delta, nil, "")
 	b.serves(t, bigZone, delta.Serial)
 	result, err := apply(b.secondary, bigZone)
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -46,6 +47,9 @@ type Follower struct {
 type publication struct {
 	version pdns.Version
 	content []byte
+	// trace is the header of the trace that it belongs to, if any; seen is when it came.
+	trace string
+	seen  time.Time
 }
 
 // size is about how much memory it takes, in bytes.
@@ -61,20 +65,20 @@ func NewFollower(s *Secondary) *Follower {
 	return &Follower{secondary: s, wake: make(chan struct{}, followAtOnce), pending: make(map[string]publication)}
 }
 
-// Published takes a version that was just published. It does not wait. Of
-// several versions of a zone that wait, the newest is applied.
-func (f *Follower) Published(v pdns.Version, content []byte) {
+// Published takes a version that was just published, with the header of its trace.
+// It does not wait. Of several versions of a zone that wait, the newest is applied.
+func (f *Follower) Published(v pdns.Version, content []byte, trace string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before, waits := f.pending[v.Zone]
-	size := f.size - before.size() + publication{v, content}.size()
+	size := f.size - before.size() + publication{version: v, content: content}.size()
 	if v.Version <= before.version.Version || size > followWaiting || v.Object != "" {
 		return
 	}
 	if !waits {
 		f.order = append(f.order, v.Zone)
 	}
-	f.pending[v.Zone], f.size = publication{v, content}, size
+	f.pending[v.Zone], f.size = publication{v, content, trace, time.Now()}, size
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -122,7 +126,11 @@ func (f *Follower) apply(ctx context.Context, next publication) {
 	ctx, cancel := context.WithTimeout(ctx, followWithin)
 	defer cancel()
 	started := time.Now()
+	v := next.version
+	ctx, ended := trace.StartAt(trace.Join(ctx, next.trace), next.seen, "apply", trace.Secondary(f.secondary.ID), trace.Zone(v.Zone), trace.Version(v.Version), trace.Serial(v.Serial))
 	outcome, err := f.secondary.bringAhead(ctx, next)
+	trace.Note(ctx, trace.Outcome(outcome))
+	ended(err)
 	if err == nil {
 		f.secondary.Metrics.observed(outcome, time.Since(started).Seconds())
 	}
@@ -152,7 +160,10 @@ func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, erro
 	if err != nil || outcome == AppliedForeign {
 		return outcome, err
 	}
-	if err := s.Applied.Set(pdns.AppliedFrom(p.version, time.Now())); err != nil {
+	_, noted := trace.Start(ctx, "apply note")
+	err = s.Applied.Set(pdns.AppliedFrom(p.version, time.Now()))
+	noted(err)
+	if err != nil {
 		return "", fmt.Errorf("note what was applied: %w", err)
 	}
 	return outcome, nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
@@ -68,7 +69,9 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 // dropCaches has PowerDNS forget what it knows from the version before: it
 // purges its caches before or while queries fill them again from the old state.
 // The signing first, since cached answers are made with it.
-func (s *Secondary) dropCaches(ctx context.Context, zone string, signed bool) error {
+func (s *Secondary) dropCaches(ctx context.Context, zone string, signed bool) (err error) {
+	ctx, ended := trace.Start(ctx, "apply flush")
+	defer func() { ended(err) }()
 	if signed {
 		err := transfer.ForgetSigning(ctx, s.DNSAddress, zone)
 		// Where PowerDNS allows no AXFR, its cache runs out within a minute.
@@ -98,34 +101,49 @@ func (s *Secondary) flushLater(zone string) {
 // retrieve makes PowerDNS take the offered zone and waits until all of it was
 // sent. One retrieve is in flight per zone, since the zone's lock is held.
 func (s *Secondary) retrieve(ctx context.Context, zone string, offer *transfer.Offer) error {
-	bounded, cancel := context.WithTimeout(ctx, takeWithin)
-	defer cancel()
-	for wait := askAgainAfter; ; wait = min(2*wait, askAgainMax) {
-		if err := s.PowerDNS.RetrieveZone(bounded, zone); err != nil {
-			return fmt.Errorf("axfr-retrieve: %w", err)
-		}
-		select {
-		case <-offer.Started():
-		case <-time.After(wait):
-			continue
-		case <-bounded.Done():
-			return fmt.Errorf("PowerDNS did not ask for the zone within %s: is `secondary=yes` set, and is the transfer server's address reachable for it?: %w", takeWithin, bounded.Err())
-		}
-		break
+	if err := s.haveAsked(ctx, zone, offer); err != nil {
+		return err
 	}
+	_, ended := trace.Start(ctx, "apply transfer")
 	select {
 	case err := <-offer.Done():
+		ended(err)
 		if err != nil {
 			return fmt.Errorf("send the zone to PowerDNS: %w", err)
 		}
 		return nil
 	case <-ctx.Done():
+		ended(ctx.Err())
 		return ctx.Err()
 	}
 }
 
+// haveAsked makes PowerDNS ask for the offered zone.
+func (s *Secondary) haveAsked(ctx context.Context, zone string, offer *transfer.Offer) (err error) {
+	ctx, ended := trace.Start(ctx, "apply retrieve")
+	asked := 0
+	defer func() { trace.Note(ctx, trace.Asked(asked)); ended(err) }()
+	bounded, cancel := context.WithTimeout(ctx, takeWithin)
+	defer cancel()
+	for wait := askAgainAfter; ; wait = min(2*wait, askAgainMax) {
+		asked++
+		if err := s.PowerDNS.RetrieveZone(bounded, zone); err != nil {
+			return fmt.Errorf("axfr-retrieve: %w", err)
+		}
+		select {
+		case <-offer.Started():
+			return nil
+		case <-time.After(wait):
+		case <-bounded.Done():
+			return fmt.Errorf("PowerDNS did not ask for the zone within %s: is `secondary=yes` set, and is the transfer server's address reachable for it?: %w", takeWithin, bounded.Err())
+		}
+	}
+}
+
 // awaitServed asks until served finds nothing wrong.
-func (s *Secondary) awaitServed(ctx context.Context, v pdns.Version, served func(context.Context, pdns.Version) error) error {
+func (s *Secondary) awaitServed(ctx context.Context, v pdns.Version, served func(context.Context, pdns.Version) error) (err error) {
+	ctx, ended := trace.Start(ctx, "apply serve")
+	defer func() { ended(err) }()
 	bound := serveBound(v)
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()

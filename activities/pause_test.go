@@ -32,7 +32,7 @@ func TestAPausedSecondaryGetsNothing(t *testing.T) {
 	require.NoError(t, err)
 	h.secondary.Gate = &activities.Gate{} // not known yet whether it is paused
 	follower := h.follow(t)
-	follower.Published(published.Version, nil)
+	follower.Published(published.Version, nil, "")
 
 	_, err = apply(h.secondary, zone)
 	requirePaused(t, err)

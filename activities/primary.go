@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
@@ -221,8 +222,13 @@ func (p *Primary) exportOne(ctx context.Context, zone string, in ExportZoneInput
 	return p.exportOneAfter(ctx, zone, last, revision, in)
 }
 
-func (p *Primary) exportOneAfter(ctx context.Context, zone string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
-	result, err := p.exportAfter(ctx, zone, last, revision, in)
+func (p *Primary) exportOneAfter(ctx context.Context, zone string, last pdns.Version, revision uint64, in ExportZoneInput) (result ExportZoneResult, err error) {
+	ctx, ended := trace.Start(ctx, "export", trace.Zone(zone))
+	defer func() {
+		trace.Note(ctx, trace.Outcome(result.Outcome), trace.Version(result.Version.Version), trace.Serial(result.Version.Serial))
+		ended(err)
+	}()
+	result, err = p.exportAfter(ctx, zone, last, revision, in)
 	if err != nil || result.Outcome != ExportGone || len(result.Peers) > 0 {
 		return result, err
 	}
@@ -242,7 +248,9 @@ func (p *Primary) export(ctx context.Context, zone string, in ExportZoneInput) (
 
 // last is a zone's newest version, none with revision 0 where nothing was published.
 func (p *Primary) last(ctx context.Context, zone string) (pdns.Version, uint64, error) {
-	last, revision, err := p.Versions.Newest(ctx, zone)
+	asking, ended := trace.Start(ctx, "export newest")
+	last, revision, err := p.Versions.Newest(asking, zone)
+	ended(err)
 	if errors.Is(err, pdns.ErrNoVersion) {
 		return pdns.Version{}, 0, nil
 	}
@@ -327,8 +335,14 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, cont
 	defer cancel()
 	var found pulled
 	var pullErr error
-	pull.Go(func() { found, pullErr = p.pull(pulling, zone, last, content) })
+	pull.Go(func() {
+		_, ended := trace.Start(ctx, "export axfr")
+		found, pullErr = p.pull(pulling, zone, last, content)
+		ended(pullErr)
+	})
+	_, ended := trace.Start(ctx, "export zone")
 	held, err := p.PowerDNS.Zone(ctx, zone)
+	ended(err)
 	if err != nil || p.leavesOut(held) != "" {
 		return held, pulled{}, err
 	}
@@ -394,7 +408,9 @@ func (p *Primary) exportExcluded(ctx context.Context, zone, why string, last pdn
 func (p *Primary) publish(ctx context.Context, next pdns.Version, content io.Reader, above int64, last pdns.Version, revision uint64) (ExportZoneResult, error) {
 	now := time.Now()
 	next.Version, next.Time = pdns.NextVersion(above, now), now.UTC()
-	written, err := p.Versions.Publish(ctx, next, content, revision)
+	publishing, ended := trace.Start(ctx, "export publish")
+	written, err := p.Versions.Publish(publishing, next, content, revision)
+	ended(err)
 	if err != nil {
 		return ExportZoneResult{}, fmt.Errorf("publish version %d: %w", next.Version, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
@@ -257,7 +258,9 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 			return AppliedNow, err
 		}
 	}
+	_, ended := trace.Start(ctx, "apply look")
 	held, err := s.PowerDNS.Zone(ctx, v.Zone)
+	ended(err)
 	missing := errors.Is(err, api.ErrNotFound)
 	switch {
 	case err != nil && !missing:
@@ -281,7 +284,9 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 		return "", err
 	}
 	if missing {
+		_, ended := trace.Start(ctx, "apply create")
 		err := s.PowerDNS.CreateSecondaryZone(ctx, v.Zone, s.Master, pdns.Account)
+		ended(err)
 		if errors.Is(err, api.ErrRejected) {
 			err = fmt.Errorf("%w: %w", errCannotHold, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
@@ -41,6 +42,7 @@ func (a alone) OtherPrimaries(context.Context) ([]string, error) { return a.othe
 
 // hosts is one primary and one secondary over real servers.
 type hosts struct {
+	js        jetstream.JetStream
 	store     *versions.Store
 	announced *announced
 	primary   *activities.Primary
@@ -82,7 +84,7 @@ func newHostsWith(t *testing.T, number int) hosts {
 	})
 	primaryAPI := api.New(stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY"))
 	return hosts{
-		store: store, announced: told,
+		js: js, store: store, announced: told,
 		primary: &activities.Primary{
 			ID: "primary-1", DNSAddress: stack.Env("DNS_PRIMARY"), Versions: store, Peers: alone{}, SpoolDir: t.TempDir(),
 			PowerDNS: primaryAPI, Source: primaryAPI, Absence: dns,

@@ -16,11 +16,12 @@ import (
 // followAgain is the pause before a bucket that cannot be followed is tried again.
 const followAgain = time.Second
 
-// Follow calls published with every version that is published from now on, and
-// with its content where that rides in the entry, until ctx ends. It is a hint:
+// Follow calls published with every version that is published from now on, with
+// its content where that rides in the entry, and with the header of the trace that
+// it belongs to, if any, until ctx ends. It is a hint:
 // what is published while the connection is down, or the bucket is made anew, may
 // be left out. published must not wait.
-func (s *Store) Follow(ctx context.Context, logger *slog.Logger, published func(v pdns.Version, content []byte)) {
+func (s *Store) Follow(ctx context.Context, logger *slog.Logger, published func(v pdns.Version, content []byte, trace string)) {
 	state := outage.Log{Logger: logger, What: "following the versions as they are published"}
 	for ctx.Err() == nil {
 		err := s.follow(ctx, &state, published)
@@ -36,7 +37,7 @@ func (s *Store) Follow(ctx context.Context, logger *slog.Logger, published func(
 }
 
 // follow returns when the watch ends, as it does when its bucket is removed.
-func (s *Store) follow(ctx context.Context, state *outage.Log, published func(v pdns.Version, content []byte)) error {
+func (s *Store) follow(ctx context.Context, state *outage.Log, published func(v pdns.Version, content []byte, trace string)) error {
 	kv, err := s.js.KeyValue(broker.Bounded(ctx), broker.BucketZones)
 	if err != nil {
 		return explain(err)
@@ -51,8 +52,8 @@ func (s *Store) follow(ctx context.Context, state *outage.Log, published func(v 
 		if entry == nil || entry.Operation() != jetstream.KeyValuePut {
 			continue
 		}
-		if v, content, err := decode(entry.Key(), entry.Value()); err == nil {
-			published(v, content)
+		if v, content, err := decodeTraced(entry.Key(), entry.Value()); err == nil {
+			published(v.Version, content, v.Trace)
 		}
 	}
 	return fmt.Errorf("the watch of bucket %s ended", broker.BucketZones)

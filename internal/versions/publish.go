@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -47,7 +48,7 @@ func (s *Store) publish(ctx context.Context, v pdns.Version, content io.Reader, 
 		}
 		small = nil
 	}
-	entry, err := encode(v, small)
+	entry, err := encode(v, trace.Header(ctx), small)
 	if err != nil {
 		return 0, err
 	}
@@ -60,7 +61,7 @@ func (s *Store) publish(ctx context.Context, v pdns.Version, content io.Reader, 
 
 // PublishDelta is [Store.Publish] for a delta, which holds all that it says.
 func (s *Store) PublishDelta(ctx context.Context, v pdns.Version, revision uint64) (uint64, error) {
-	entry, err := encode(v, nil)
+	entry, err := encode(v, trace.Header(ctx), nil)
 	if err == nil && !v.Unproven() {
 		err = errors.New("it is no delta")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/triggers/dispatch"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
@@ -47,7 +48,9 @@ func (c *Consumer) handle(ctx context.Context, msg jetstream.Msg) {
 		return
 	}
 	start := time.Now()
+	ctx, ended := trace.Start(trace.Join(ctx, msg.Headers().Get(trace.HeaderName)), "trigger event")
 	err = c.dispatch(ctx, event, identity(msg))
+	ended(err)
 	c.metrics.seconds.Observe(time.Since(start).Seconds())
 	switch {
 	case errors.Is(err, dispatch.ErrImpossible):

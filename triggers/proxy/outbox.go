@@ -32,6 +32,8 @@ type intent struct {
 	Later bool `json:"later,omitempty"`
 	// Due is when that second event is to go out; zero before the first.
 	Due time.Time `json:"due,omitzero"`
+	// Trace is the header of the request's trace; empty where it is not traced.
+	Trace string `json:"trace,omitempty"`
 	// taken says that PowerDNS answered with success. Not kept: of an intent
 	// that was left over it is not known.
 	taken bool

@@ -171,7 +171,7 @@ func newTestRelay(t *testing.T, publish func(context.Context, intent) error) *re
 func TestSecondEvent(t *testing.T) {
 	js := &fakeNATS{}
 	r := newTestRelay(t, publishTo(js, testSubjects, "primary-1", nil))
-	change, err := r.begin("example.org.", pdns.ChangeModify, true)
+	change, err := r.begin(t.Context(), "example.org.", pdns.ChangeModify, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestDrainCoalesces(t *testing.T) {
 		if n >= changes-3 {
 			kind = pdns.ChangeDelete
 		}
-		change, err := r.begin(fmt.Sprintf("z%d.example.", n%3), kind, false)
+		change, err := r.begin(t.Context(), fmt.Sprintf("z%d.example.", n%3), kind, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +281,7 @@ func TestDrainLeavesRequestsAlone(t *testing.T) {
 		t.Error("published")
 		return nil
 	})
-	change, err := r.begin("example.org.", pdns.ChangeModify, false)
+	change, err := r.begin(t.Context(), "example.org.", pdns.ChangeModify, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/outage"
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -50,8 +51,8 @@ type Config struct {
 	Subjects Subjects
 	// Changed is told each change as soon as PowerDNS has answered it with
 	// success, before its event goes out, with all RRsets that it changed where
-	// these are known. It must not wait. Optional.
-	Changed func(zone string, kind pdns.ChangeKind, changeID string, rrsets []pdns.RRsetName)
+	// these are known, and the header of its trace. It must not wait. Optional.
+	Changed func(zone string, kind pdns.ChangeKind, changeID string, rrsets []pdns.RRsetName, trace string)
 	// Prove proves that the events are of a proxy of ours. Optional: without it
 	// nobody can tell them from those of other programs.
 	Prove Prover
@@ -102,7 +103,7 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      transport(),
+		Transport:      traced{transport()},
 		FlushInterval:  -1, // each piece at once
 		ModifyResponse: p.answered,
 		ErrorHandler:   p.failed,
@@ -146,18 +147,23 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// An answer without a type gets none from us.
 	w.Header()["Content-Type"] = nil
 	var last func(string) error
+	ctx, ended := r.Context(), func(error) {}
+	if x.class.place != nowhere {
+		ctx, ended = trace.Begin(ctx)
+	}
+	defer ended(nil)
 	if x.class.place == inBody {
-		last = func(name string) error { return p.beginNamed(x, name) }
+		last = func(name string) error { return p.beginNamed(ctx, x, name) }
 	}
 	x.body = newBody(r, last, x.class.rrsets)
 	if x.class.place == inPath {
 		var err error
-		if x.change, err = p.relay.begin(x.class.zone, x.class.kind, x.class.later); err != nil {
+		if x.change, err = p.relay.begin(ctx, x.class.zone, x.class.kind, x.class.later); err != nil {
 			p.noOutbox(w, r, x, err)
 			return
 		}
 	}
-	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
+	ctx = context.WithValue(ctx, exchangeKey{}, x)
 	if x.class.place != nowhere {
 		// PowerDNS finishes what it has begun, also when the client goes away. The
 		// event must come after that, so we wait for the answer in any case.
@@ -175,9 +181,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // beginNamed writes the intent of a request that names its zone in its body. A
 // name that is none is PowerDNS's to refuse.
-func (p *Proxy) beginNamed(x *exchange, name string) (err error) {
+func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) (err error) {
 	if zone, bad := zoneFromName(name); bad == nil {
-		x.change, err = p.relay.begin(zone, x.class.kind, x.class.later)
+		x.change, err = p.relay.begin(ctx, zone, x.class.kind, x.class.later)
 	}
 	return err
 }
@@ -241,7 +247,7 @@ func (p *Proxy) answered(res *http.Response) error {
 	}
 	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
 	if x.change.taken && changed && p.cfg.Changed != nil {
-		p.cfg.Changed(x.change.Zone, x.change.Kind, x.change.ChangeID, x.change.rrsets)
+		p.cfg.Changed(x.change.Zone, x.change.Kind, x.change.ChangeID, x.change.rrsets, x.change.Trace)
 	}
 	p.settle(x, changed)
 	return nil

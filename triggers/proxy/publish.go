@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -57,7 +58,11 @@ func publishTo(js Publisher, subjects Subjects, primary string, prove Prover) fu
 		if !i.Due.IsZero() {
 			id += "/second"
 		}
-		_, err = js.PublishMsg(ctx, &nats.Msg{Subject: subjects.of(i.Kind), Data: data},
+		msg := &nats.Msg{Subject: subjects.of(i.Kind), Data: data}
+		if header := trace.Header(ctx); header != "" {
+			msg.Header = nats.Header{trace.HeaderName: []string{header}}
+		}
+		_, err = js.PublishMsg(ctx, msg,
 			jetstream.WithMsgID(id), jetstream.WithExpectStream(broker.StreamEvents))
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
 			return fmt.Errorf("publish on %s: %w; the stream %s is missing or has other subjects, a running primary with its trigger makes it",

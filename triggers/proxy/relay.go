@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/outage"
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -80,16 +81,20 @@ type pending struct {
 
 // begin writes the intent of a change. After an error the request must not be
 // forwarded. The caller settles the change.
-func (r *relay) begin(zone string, kind pdns.ChangeKind, later bool) (*pending, error) {
+func (r *relay) begin(ctx context.Context, zone string, kind pdns.ChangeKind, later bool) (*pending, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
-	i := intent{ChangeID: id.String(), Zone: zone, Kind: kind, CreatedAt: time.Now().UTC(), Later: later}
+	trace.Note(ctx, trace.Zone(zone), trace.Change(id.String()))
+	i := intent{ChangeID: id.String(), Zone: zone, Kind: kind, CreatedAt: time.Now().UTC(), Later: later, Trace: trace.Header(ctx)}
 	r.mu.Lock()
 	r.busy[i.ChangeID] = struct{}{}
 	r.mu.Unlock()
-	if err := r.outbox.put(i); err != nil {
+	_, ended := trace.Start(ctx, "proxy outbox")
+	err = r.outbox.put(i)
+	ended(err)
+	if err != nil {
 		r.free(i.ChangeID)
 		return nil, err
 	}
@@ -133,7 +138,10 @@ func (r *relay) deliver(ctx context.Context, same []intent) error {
 	newest := same[len(same)-1]
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	if err := r.publish(ctx, newest); err != nil {
+	ctx, ended := trace.Start(trace.Join(ctx, newest.Trace), "proxy event")
+	err := r.publish(ctx, newest)
+	ended(err)
+	if err != nil {
 		r.metrics.published.WithLabelValues("failed").Inc()
 		r.free(ids(same)...)
 		return err

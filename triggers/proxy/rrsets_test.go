@@ -18,7 +18,7 @@ func TestRRsetsOfAChange(t *testing.T) {
 	cfg := testConfig(t, backend(t, answer(http.StatusNoContent)), js)
 	var mu sync.Mutex
 	told := map[string][]pdns.RRsetName{}
-	cfg.Changed = func(_ string, _ pdns.ChangeKind, id string, rrsets []pdns.RRsetName) {
+	cfg.Changed = func(_ string, _ pdns.ChangeKind, id string, rrsets []pdns.RRsetName, _ string) {
 		mu.Lock()
 		defer mu.Unlock()
 		told[id] = rrsets

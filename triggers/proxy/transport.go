@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 )
 
 // transport connects anew for each request: PowerDNS closes the connection after
@@ -25,6 +27,16 @@ func transport() http.RoundTripper {
 		DisableKeepAlives:  true,
 		DisableCompression: true, // or the answer would not be what the client asked for
 	}
+}
+
+// traced marks how long PowerDNS takes to answer a request that is traced.
+type traced struct{ http.RoundTripper }
+
+func (t traced) RoundTrip(r *http.Request) (*http.Response, error) {
+	_, ended := trace.Start(r.Context(), "proxy powerdns")
+	res, err := t.RoundTripper.RoundTrip(r)
+	ended(err)
+	return res, err
 }
 
 // patientConn lets PowerDNS's answer be read after it stopped reading the
