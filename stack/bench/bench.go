@@ -83,6 +83,7 @@ type scenario struct {
 // scenarios in their order: what only takes time first, what fills the servers next, what starts secondaries anew last.
 var scenarios = []scenario{
 	{"change", "one change after the other, at leisure and in a row", true, (*bench).changes},
+	{"trace", "the hops of single changes, by OpenTelemetry", false, (*bench).trace},
 	{"burst", "many changes to one zone", true, (*bench).burst},
 	{"records", "big zones: first sync, and one-record changes", true, (*bench).records},
 	{"import", "many new zones, and a change meanwhile", true, (*bench).imports},

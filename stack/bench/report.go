@@ -16,7 +16,7 @@ func (r *Result) print(out io.Writer) error {
 		r.Machine.CPU, r.Machine.Cores, r.Machine.Memory, r.Machine.Kernel, r.Versions["powerdns"], r.Versions["temporal"],
 		r.Versions["nats"], r.Versions["consul"], r.Versions["commit"])
 	fmt.Fprintf(out, "%s, %.0f s; requests repeated after a 500 of PowerDNS: %d\n\n", r.Began.Format("2006-01-02 15:04 UTC"), r.Took, r.Repeated)
-	for _, part := range []func(io.Writer) error{r.printRows, r.printProcesses, r.printOctets} {
+	for _, part := range []func(io.Writer) error{r.printRows, r.printProcesses, r.printOctets, r.printHops} {
 		if err := part(out); err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ type Result struct {
 	Costs    []Cost   `json:"costs,omitempty"`
 	Peaks    []Peak   `json:"peaks"`
 	Octets   []Octets `json:"octets,omitempty"`
+	Hops     []Hop    `json:"hops,omitempty"`
 }
 
 // publish prints the result, beside the last committed one, and writes it.
@@ -47,8 +48,10 @@ func (b *bench) publish() error {
 	return b.result.write(filepath.Join(b.Baselines, b.result.Began.Format("2006-01-02T1504")+".json"))
 }
 
-func (r *Result) write(path string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+func (r *Result) write(path string) error { return writeJSON(path, r) }
+
+func writeJSON(path string, what any) error {
+	data, err := json.MarshalIndent(what, "", "  ")
 	if err != nil {
 		return err
 	}

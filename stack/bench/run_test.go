@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,7 +26,7 @@ func TestRun(t *testing.T) {
 	defer os.RemoveAll(dir)
 	var out, progress strings.Builder
 	err = Run(t.Context(), Options{
-		Dir: dir, Scenarios: []string{"change", "burst", "records", "import", "delete"}, Changes: 4, Native: 1, Burst: 5,
+		Dir: dir, Scenarios: []string{"change", "trace", "burst", "records", "import", "delete"}, Changes: 4, Native: 1, Burst: 5,
 		Zones: []int{8}, NativeZones: 2, Deletes: 8, Records: []int{100}, Signed: []int{100}, Baselines: baselines, Record: true,
 		Out: &out, Progress: &progress,
 	})
@@ -44,8 +45,17 @@ func TestRun(t *testing.T) {
 		t.Errorf("incomplete: %s", data)
 	}
 	for _, row := range result.Rows {
-		if row.Unit != "exports" && (row.Product == nil || row.Floor == nil || row.toFloor() <= 0) {
+		if row.Unit != "exports" && !strings.HasSuffix(row.What, "traced") && (row.Product == nil || row.Floor == nil || row.toFloor() <= 0) {
 			t.Errorf("no ratio to the floor: %+v", row)
+		}
+	}
+	for _, want := range []hop{
+		{"primary-1", firstHop}, {"primary-1", "export publish"}, {"primary-1", "RunWorkflow:SyncZone"}, {"primary-1", "RunActivity:VerifyZone"},
+		{"secondary-1", "apply serve"}, {"secondary-2", "RunActivity:ApplyZone"}, {"secondary-2", answerSeen},
+	} {
+		at := slices.IndexFunc(result.Hops, func(h Hop) bool { return h.Process == want.process && h.Name == want.name })
+		if at < 0 || result.Hops[at].Took.N != 4 {
+			t.Errorf("%+v is not a hop of each traced change: %+v", want, result.Hops)
 		}
 	}
 	for _, want := range []string{"one change", "× floor", "2001-01-01T0000.json", "better by"} {
