@@ -28,7 +28,9 @@ func TestChangesOfALargeZone(t *testing.T) {
 	until(t, soon, func() error { return sameContent(zone) })
 	waitStatus(t, zone, inSync)
 
-	deltas := func(result string) float64 { return here.metric(t, fmt.Sprintf(`pdnsdist_deltas_total{result=%q}`, result)) }
+	deltas := func(result string) float64 {
+		return here.metric(t, fmt.Sprintf(`pdnsdist_deltas_total{result=%q}`, result))
+	}
 	alone := func(n int) float64 {
 		return here.metricOf(t, fmt.Sprintf("secondary-%d", n), `pdnsdist_deltas_applied_total{how="changed"}`)
 	}
