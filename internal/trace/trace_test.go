@@ -34,7 +34,7 @@ func TestATraceGoesOnInAnotherProcess(t *testing.T) {
 	}
 	about := map[string]string{}
 	for _, a := range apply.Attributes {
-		about[string(a.Key)] = a.Value.Emit()
+		about[string(a.Key)] = a.Value.String()
 	}
 	if len(about) != 3 || about["zone"] != "example.org." || about["version"] != "7" || about["outcome"] != "applied" {
 		t.Errorf("%v", about)
