@@ -51,9 +51,12 @@ func TestChangesOfALargeZone(t *testing.T) {
 	})
 	t.Logf("%d changes in a row: served on both after %s", changes, time.Since(began).Round(time.Millisecond))
 	until(t, soon, func() error { return sameContent(zone) })
-	if made := deltas("made"); made == 0 {
-		t.Error("no delta was made")
-	}
+	made := deltas("made")
+	until(t, soon, func() error { // the last of them may have come with the whole zone, on a busy host
+		primary.patch(t, zone, set("h0008."+zone, "A", fmt.Sprintf("192.0.2.%d", time.Now().UnixNano()%250)))
+		return wants(deltas("made") > made, "no delta was made")
+	})
+	until(t, soon, func() error { return sameContent(zone) })
 	for n := range secondaries {
 		if alone(n+1) == 0 {
 			t.Errorf("no delta was applied alone on %s", secondaries[n].name)
@@ -71,7 +74,7 @@ func TestChangesOfALargeZone(t *testing.T) {
 	}
 	must(t, sameContent(zone))
 
-	made := deltas("made")
+	made = deltas("made")
 	direct.patch(t, zone, set("past."+zone, "TXT", `"the proxy"`))
 	primary.patch(t, zone, set("h0001."+zone, "A", "192.0.2.99"))
 	until(t, soon, func() error { return sameContent(zone) })

@@ -247,8 +247,8 @@ func TestPoison(t *testing.T) {
 		t.Errorf("%v dead", n)
 	}
 	for n := range good {
-		if zone := fmt.Sprintf("good%d.example.", n); d.count(zone) != 1 {
-			t.Errorf("%s: %d calls", zone, d.count(zone))
+		if zone := fmt.Sprintf("good%d.example.", n); d.count(zone) == 0 {
+			t.Errorf("%s did not arrive", zone)
 		}
 	}
 	stream, err := js.Stream(t.Context(), broker.StreamDead)
@@ -270,6 +270,37 @@ func TestPoison(t *testing.T) {
 		}
 		if !found || msg.Header.Get(broker.HeaderSubject) != "zone.add" || len(reason) > maxReason {
 			t.Errorf("%q, %d octets: %v", msg.Data[:min(len(msg.Data), 50)], len(msg.Data), msg.Header)
+		}
+	}
+}
+
+// TestOneOfABatchIsImpossible buries that one and no other.
+func TestOneOfABatchIsImpossible(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	const impossible, zones = "impossible.example.", 30
+	d := &recorder{fault: func(_ context.Context, zone string, _ int) error {
+		if zone == impossible {
+			return fmt.Errorf("sync zone %s: %w", zone, dispatch.ErrImpossible)
+		}
+		return nil
+	}}
+	for n := range zones {
+		if n == zones/2 { // the first ones, up to aloneBurst, go alone
+			publishZone(t, js, impossible)
+		}
+		publishZone(t, js, fmt.Sprintf("good%d.example.", n))
+	}
+	r := start(t, js, d)
+	empties(t, js)
+	if d.batches == 0 {
+		t.Error("there was no batch")
+	}
+	if n := r.count("dead"); n != 1 {
+		t.Errorf("%v dead", n)
+	}
+	for n := range zones {
+		if zone := fmt.Sprintf("good%d.example.", n); d.count(zone) == 0 {
+			t.Errorf("%s did not arrive", zone)
 		}
 	}
 }

@@ -74,7 +74,11 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 	of := sort{primary: hint(event.Primary), taken: event.Taken && proxied != pdns.NotProxied, proxied: proxied}
 	// A name that may be too long for a workflow ID is left to SyncZone to refuse.
 	if len(event.Zone) <= maxBatchName && !c.pace.alone(event.Zone, time.Now()) {
-		return c.batches.add(ctx, event.Zone, hint(event.ChangeID), of, id)
+		err := c.batches.add(ctx, event.Zone, hint(event.ChangeID), of, id)
+		if !errors.Is(err, dispatch.ErrImpossible) {
+			return err
+		}
+		// One of the batch can never work; each by itself shows which.
 	}
 	c.awaitHeadStart(ctx, event)
 	return c.cfg.Dispatcher.SyncZone(ctx,
