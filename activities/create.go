@@ -27,7 +27,7 @@ const (
 // PowerDNS compares the zone with the transfer server within its refresh cycle,
 // as it does after a transfer.
 func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener) (bool, error) {
-	if v.Deleted || v.Signed || v.Unproven() || v.Records > createRecords {
+	if v.Signed || v.Records > createRecords {
 		return false, nil
 	}
 	content, err := open(ctx, v)

@@ -39,16 +39,32 @@ const (
 	probeEveryMax = 50 * time.Millisecond
 )
 
-// install hands v to the local PowerDNS by AXFR and returns once it is served.
-// signed says that the zone was or will be.
-func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(context.Context) (io.ReadCloser, error), signed bool) error {
-	served := s.serves
-	before, err := s.DNS.SOA(ctx, s.DNSAddress, v.Zone)
-	wasServed := err == nil && before.Served(v.Zone)
-	if wasServed && before.Serial == v.Serial {
-		// The serial cannot tell old from new, so the whole content does.
-		served = s.holds
+// standing is how a zone stands on the local PowerDNS before it is replaced.
+type standing struct {
+	// signed says that it was signed.
+	signed bool
+	// served says that it was answered for, serial is the serial of that.
+	served bool
+	serial uint32
+}
+
+// served asks what is answered for a zone.
+func (s *Secondary) served(ctx context.Context, zone string) standing {
+	answer, err := s.DNS.SOA(ctx, s.DNSAddress, zone)
+	if err != nil || !answer.Served(zone) {
+		return standing{}
 	}
+	return standing{served: true, serial: answer.Serial}
+}
+
+// signedBefore says that the zone is signed: 4.7 says DNSSEC, not presigned, of one
+// whose signatures came with it.
+func signedBefore(held api.Zone) bool { return held.DNSSEC || held.Presigned }
+
+// install hands v to the local PowerDNS by AXFR and returns once it is served.
+// before is called once PowerDNS has got all of the content, and says how the
+// zone stood when it had got nothing.
+func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(context.Context) (io.ReadCloser, error), before func() standing) error {
 	// Should this fail, PowerDNS may still be about to take what it was sent.
 	s.patching.begin(v.Zone)
 	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
@@ -56,14 +72,19 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 	if err := s.retrieve(ctx, v.Zone, offer); err != nil {
 		return err
 	}
+	served, was := s.serves, before()
+	if was.served && was.serial == v.Serial {
+		// The serial cannot tell old from new, so the whole content does.
+		served = s.holds
+	}
 	if err := s.awaitServed(ctx, v, served); err != nil {
 		return err
 	}
 	s.patching.end(v.Zone)
-	if wasServed {
+	if was.served {
 		defer s.flushLater(v.Zone)
 	}
-	return s.dropCaches(ctx, v.Zone, signed)
+	return s.dropCaches(ctx, v.Zone, v.Signed || was.signed)
 }
 
 // dropCaches has PowerDNS forget what it knows from the version before: it

@@ -253,8 +253,14 @@ func (s *Secondary) now() time.Time {
 // bring makes PowerDNS serve v, whatever it serves now. applied is nil where that
 // is not known.
 func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.Applied, adopt bool, open opener) (string, error) {
-	if applied == nil && !adopt {
+	switch {
+	case adopt || v.Deleted || v.Unproven():
+	case applied == nil:
 		if made, err := s.createWhole(ctx, v, open); made || err != nil {
+			return AppliedNow, err
+		}
+	default:
+		if err := s.replace(ctx, v, open); !errors.Is(err, errNotOurs) {
 			return AppliedNow, err
 		}
 	}
@@ -295,8 +301,9 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 		}
 		s.patching.forget(v.Zone)
 	}
-	// 4.7 says DNSSEC, not presigned, of a zone whose signatures came with it.
-	if err := s.install(ctx, v, content, v.Signed || held.DNSSEC || held.Presigned); err != nil {
+	before := s.served(ctx, v.Zone)
+	before.signed = signedBefore(held)
+	if err := s.install(ctx, v, content, func() standing { return before }); err != nil {
 		return "", err
 	}
 	if v.Unproven() {
