@@ -32,7 +32,7 @@ type healthTest struct {
 func newHealthTest(t *testing.T, found map[string][]activities.CompareZonesResult) *healthTest {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := &healthTest{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), found: found}
+	env := &healthTest{TestWorkflowEnvironment: newEnvironment(&suite), found: found}
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: HealthCheck.ID})
 	env.RegisterWorkflow(CheckHealth)
 	for _, holder := range []any{&activities.Checks{}, &activities.Scanner{}, &activities.Directory{}, &activities.Secondary{}} {

@@ -23,7 +23,7 @@ type holdTest struct {
 func newHoldTest(t *testing.T, held activities.HoldReview) *holdTest {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := &holdTest{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), held: held}
+	env := &holdTest{TestWorkflowEnvironment: newEnvironment(&suite), held: held}
 	env.RegisterWorkflow(HoldChange)
 	env.RegisterActivity(&activities.Primary{})
 	env.OnActivity(primary.ReviewHold, mock.Anything, mock.Anything).Return(

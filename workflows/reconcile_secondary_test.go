@@ -16,7 +16,7 @@ import (
 func newReconcileTest(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment(&suite)
 	env.RegisterWorkflow(ReconcileSecondary)
 	env.RegisterActivity(&activities.Secondary{})
 	return env

@@ -45,7 +45,7 @@ func checkDrill(ctx workflow.Context, in CheckInput) (drillResult, error) {
 func newDrill(t *testing.T, id string) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := newEnvironment(&suite)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id})
 	env.RegisterWorkflow(checkDrill)
 	env.RegisterActivity(&activities.Checks{})

@@ -32,7 +32,7 @@ type syncTest struct {
 func newSyncTest(t *testing.T, ids ...string) *syncTest {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := &syncTest{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
+	env := &syncTest{TestWorkflowEnvironment: newEnvironment(&suite)}
 	env.RegisterWorkflow(SyncZone)
 	env.RegisterActivity(&activities.Primary{})
 	env.RegisterActivity(&activities.Directory{})
