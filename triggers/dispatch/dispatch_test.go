@@ -60,9 +60,10 @@ func ready(t *testing.T) (*dispatch.Dispatcher, client.Client) {
 		t.Fatal(err)
 	}
 	d := &dispatch.Dispatcher{Client: c}
-	// Temporal knows new attributes a second or two later.
+	// Temporal knows new attributes a second or two later, one before the other.
 	eventually.True(t, 20*time.Second, "search attributes to be known", func() bool {
-		return d.ReconcileSecondary(t.Context(), workflows.ReconcileSecondaryInput{Secondary: "probe"}) == nil
+		return d.ReconcileSecondary(t.Context(), workflows.ReconcileSecondaryInput{Secondary: "probe"}) == nil &&
+			d.SyncZone(t.Context(), workflows.SyncZoneInput{Zone: "probe.example."}, workflows.ZoneChange{}) == nil
 	})
 	return d, c
 }
