@@ -161,7 +161,8 @@ type zoneCase struct {
 // head is the SOA and NS of every zone.
 const head = "@ 3600 IN SOA ns1.example.net. Hostmaster.Example.NET. 4000000000 1800 900 604800 86400\n@ 3600 IN NS ns1.example.net.\n"
 
-const everything = head + `
+// usual is what is in most zones, and hard about it: upper case, a wildcard, an empty non-terminal.
+const usual = head + `
 WWW 300 IN A 192.0.2.1
 www 300 IN AAAA 2001:db8::1
 *.wild 60 IN TXT "any"
@@ -169,6 +170,9 @@ a.b.c.ent 60 IN A 192.0.2.2
 UPPER.Case 60 IN CNAME WWW.Upper.Example.COM.
 _sip._tcp 60 IN SRV 1 2 5060 Sip.Example.NET.
 @ 60 IN MX 10 MAIL.Example.NET.
+`
+
+const everything = usual + `
 text 60 IN TXT "" "quote \" backslash \\ semicolon ; high \200 null \000"
 text 60 IN TXT "second"
 naptr 60 IN NAPTR 100 50 "s" "SIP+D2U" "" _sip._udp.Example.NET.
@@ -193,16 +197,9 @@ nimloc 60 IN TYPE32 \# 2 C00C
 under_score 60 IN A 192.0.2.4
 `
 
-// plain has the types that can be handed over as text, and what is hard about them: text of all kinds, an empty
-// non-terminal, a wildcard, a delegation with its glue.
-const plain = head + `
-WWW 300 IN A 192.0.2.1
-www 300 IN AAAA 2001:db8::1
-*.wild 60 IN TXT "any"
-a.b.c.ent 60 IN A 192.0.2.2
-UPPER.Case 60 IN CNAME WWW.Upper.Example.COM.
-_sip._tcp 60 IN SRV 1 2 5060 Sip.Example.NET.
-@ 60 IN MX 10 MAIL.Example.NET.
+// plain has the types that can be handed over as text, and more that is hard about them: text of all kinds, a delegation
+// with its glue.
+const plain = usual + `
 text 60 IN TXT "" "quote \" backslash \\ semicolon ; high \200 null \000 tab \009 line \010 $ORIGIN @ ( )"
 text 60 IN TXT "second"
 caa 60 IN CAA 0 issue "ca.example.net; account=1"
