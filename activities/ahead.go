@@ -31,6 +31,7 @@ const (
 // publishing (another primary's newer content, the guard) is in the export.
 type Ahead struct {
 	primary *Primary
+	known   Known
 	ctx     context.Context //nolint:containedctx // the process's own: a request's ends before its export does
 	slots   chan struct{}
 
@@ -39,10 +40,15 @@ type Ahead struct {
 	waiting int
 }
 
+// Known returns a zone's newest version as far as this host knows without asking,
+// and its revision, 0 for none; false where it must be asked for. One that is older
+// than the newest is found out by the compare-and-set.
+type Known func(zone string) (pdns.Version, uint64, bool)
+
 // NewAhead returns what exports zones of p ahead until ctx ends. It is to be
-// made before p works.
-func NewAhead(ctx context.Context, p *Primary) *Ahead {
-	p.ahead = &Ahead{primary: p, ctx: ctx, slots: make(chan struct{}, aheadAtOnce), zones: make(map[string]*headStarts)}
+// made before p works. known is optional.
+func NewAhead(ctx context.Context, p *Primary, known Known) *Ahead {
+	p.ahead = &Ahead{primary: p, known: known, ctx: ctx, slots: make(chan struct{}, aheadAtOnce), zones: make(map[string]*headStarts)}
 	return p.ahead
 }
 
@@ -58,15 +64,18 @@ func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string, rrsets
 }
 
 // Settled returns once the export ahead that covers a change has ended, at once
-// where there is none. What Temporal does for the change need not compete with it.
-func (a *Ahead) Settled(ctx context.Context, zone, change string) {
+// where there is none, and whether it has published something. What Temporal does
+// for the change need not compete with it.
+func (a *Ahead) Settled(ctx context.Context, zone, change string) bool {
 	start := a.covering(zone, []string{change})
 	if start == nil {
-		return
+		return false
 	}
 	select {
 	case <-start.done:
+		return start.err == nil && start.result.Outcome == ExportPublished
 	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -101,16 +110,27 @@ func (a *Ahead) export(zone string, start *headStart) (ExportZoneResult, error) 
 }
 
 func (a *Ahead) exportAfter(ctx context.Context, zone string, start *headStart) (ExportZoneResult, error) {
-	last, revision, err := a.primary.last(ctx, zone)
+	last, revision, err := a.last(ctx, zone)
 	if err != nil {
 		return ExportZoneResult{}, err
 	}
 	if result, made := a.exportDelta(ctx, last, revision, start); made {
 		return result, nil
 	}
-	_, proxied := a.covered(start)
-	return a.primary.exportOneAfter(ctx, zone, last, revision,
-		ExportZoneInput{Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied})
+	known, proxied := a.covered(start)
+	return a.primary.exportOneAfter(ctx, zone, last, revision, ExportZoneInput{
+		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, RecordsOnly: !known.unknown,
+	})
+}
+
+// last is the zone's newest version before it is looked at.
+func (a *Ahead) last(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+	if a.known != nil {
+		if last, revision, ok := a.known(zone); ok {
+			return last, revision, nil
+		}
+	}
+	return a.primary.last(ctx, zone)
 }
 
 // headStart is one export ahead and the changes that it covers: those that were

@@ -21,7 +21,7 @@ func changes(ids ...string) activities.ExportZoneInput {
 
 func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 	h := newHosts(t)
-	ahead := activities.NewAhead(t.Context(), h.primary)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
 	set(t, "ahead.example.", 7, "seven")
 	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
@@ -48,7 +48,7 @@ func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 
 func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 	h := newHosts(t)
-	ahead := activities.NewAhead(t.Context(), h.primary)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
 	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	first, err := export(h.primary, changes("change-1"))
@@ -71,7 +71,7 @@ func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 func TestChangesInQuickSuccessionShareAnExportAhead(t *testing.T) {
 	h := newHosts(t)
 	h.primary.Timing.MinInterval = 2 * time.Second
-	ahead := activities.NewAhead(t.Context(), h.primary)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
 	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-0", nil, "")
 	first, err := export(h.primary, changes("change-0"))
@@ -90,7 +90,7 @@ func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
 	h := newHosts(t)
 	broken := *h.primary
 	broken.DNSAddress = "127.0.0.1:1"
-	ahead := activities.NewAhead(t.Context(), &broken)
+	ahead := activities.NewAhead(t.Context(), &broken, nil)
 	makeZone(t, "ahead.example.")
 	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	_, err := export(&broken, changes("change-1"))
@@ -99,7 +99,7 @@ func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
 
 func TestADeletionIsExportedAhead(t *testing.T) {
 	h := newHosts(t)
-	ahead := activities.NewAhead(t.Context(), h.primary)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
 	_, err := export(h.primary, changes())
 	require.NoError(t, err)
@@ -192,7 +192,7 @@ func TestAnOlderVersionIsNeverAppliedAhead(t *testing.T) {
 
 func TestSettledWaitsForTheExportAhead(t *testing.T) {
 	h := newHosts(t)
-	ahead := activities.NewAhead(t.Context(), h.primary)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
 	ahead.Changed("ahead.example.", pdns.ChangeAdd, "change-1", nil, "")
 	ahead.Settled(t.Context(), "ahead.example.", "change-1")
@@ -207,7 +207,7 @@ func TestSettledEndsWithItsContext(t *testing.T) {
 	h := newHosts(t)
 	stuck := &gatedVersions{Publisher: h.store, open: make(chan struct{})}
 	h.primary.Versions = stuck
-	ahead := activities.NewAhead(t.Context(), h.primary)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

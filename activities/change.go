@@ -34,19 +34,12 @@ func (s *Secondary) change(ctx context.Context, v pdns.Version, applied pdns.App
 	if err := s.fits(ctx, v.Zone, sets); err != nil {
 		return err
 	}
-	patching, ended := trace.Start(ctx, "apply change")
-	err := s.patch(patching, v.Zone, sets)
-	ended(err)
-	if err != nil {
+	if err := s.leaveUnrectified(ctx, v.Zone); err != nil {
 		return err
 	}
-	if err := s.PowerDNS.FlushCache(ctx, v.Zone); err != nil {
-		return fmt.Errorf("flush the cache: %w", err)
-	}
-	if err := s.awaitServed(ctx, pdns.Version{Zone: v.Zone, Serial: v.Serial}, s.serves); err != nil {
+	if err := s.patch(ctx, v, sets); err != nil {
 		return err
 	}
-	s.flushLater(v.Zone)
 	s.Metrics.delta(deltaChanged)
 	return nil
 }
@@ -98,20 +91,41 @@ func (s *Secondary) mayCome(ctx context.Context, zone, name string, comes map[st
 	return err
 }
 
-// patch changes RRsets, with nothing else of the zone looked at.
-func (s *Secondary) patch(ctx context.Context, zone string, sets []pdns.RRset) error {
+// leaveUnrectified has PowerDNS change nothing of a zone but what it is told.
+func (s *Secondary) leaveUnrectified(ctx context.Context, zone string) error {
 	s.patching.mu.Lock()
 	defer s.patching.mu.Unlock()
-	if !s.patching.unrectified[zone] {
-		if err := s.Changer.LeaveUnrectified(ctx, zone); err != nil {
-			return err
-		}
-		if s.patching.unrectified == nil {
-			s.patching.unrectified = make(map[string]bool)
-		}
-		s.patching.unrectified[zone] = true
+	if s.patching.unrectified[zone] {
+		return nil
 	}
-	return s.Changer.Patch(ctx, zone, sets)
+	if err := s.Changer.LeaveUnrectified(ctx, zone); err != nil {
+		return err
+	}
+	if s.patching.unrectified == nil {
+		s.patching.unrectified = make(map[string]bool)
+	}
+	s.patching.unrectified[zone] = true
+	return nil
+}
+
+// patch changes these RRsets and returns once v's serial is served.
+func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset) error {
+	patching, ended := trace.Start(ctx, "apply change")
+	s.patching.mu.Lock()
+	err := s.Changer.Patch(patching, v.Zone, sets)
+	s.patching.mu.Unlock()
+	ended(err)
+	if err != nil {
+		return err
+	}
+	if err := s.awaitServed(ctx, pdns.Version{Zone: v.Zone, Serial: v.Serial}, s.serves); err != nil {
+		return err
+	}
+	if err := s.dropCaches(ctx, v.Zone, false); err != nil {
+		return err
+	}
+	s.flushLater(v.Zone)
+	return nil
 }
 
 // patching is what changing RRsets needs to know of zones.

@@ -37,7 +37,7 @@ func newBigHosts(t *testing.T, number int) *bigHosts {
 	b := &bigHosts{hosts: newHostsWith(t, number), registry: prometheus.NewRegistry()}
 	b.primary.Metrics = activities.NewPrimaryMetrics(b.registry)
 	b.secondary.Metrics = activities.NewSecondaryMetrics(b.registry)
-	b.ahead = activities.NewAhead(t.Context(), b.primary)
+	b.ahead = activities.NewAhead(t.Context(), b.primary, nil)
 	sets := []any{rrset(bigZone, "TXT", `"first"`)}
 	for i := range 1200 {
 		contents := make([]string, 10)

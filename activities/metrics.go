@@ -96,7 +96,7 @@ func NewSecondaryMetrics(r prometheus.Registerer) *SecondaryMetrics {
 			Name: "pdnsdist_applies_total", Help: "Zones brought to their newest version, by outcome (applied, current, deleted, foreign, none, ahead, failed).",
 		}, []string{"outcome"}),
 		deltas: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pdnsdist_deltas_applied_total", Help: "Delta versions on this secondary, by how they were applied (changed: what they change alone, full: the whole zone).",
+			Name: "pdnsdist_deltas_applied_total", Help: "Versions that say what changed, by how they were applied here (deltas: changed alone or full; amended: small zones).",
 		}, []string{"how"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pdnsdist_apply_duration_seconds", Help: "Time from the start of an apply until the new content was served.",
@@ -131,8 +131,9 @@ func (m *SecondaryMetrics) contents(result CompareResult) {
 	}
 }
 
-// How a delta was applied.
+// How a delta was applied, or a difference.
 const (
+	deltaAmended = "amended"
 	deltaChanged = "changed"
 	deltaInFull  = "full"
 )

@@ -138,6 +138,9 @@ type ExportZoneInput struct {
 	// Pause is how long to wait before anything is looked at, at most a
 	// second or so: what changes meanwhile shares this export.
 	Pause time.Duration `json:"pause,omitempty"`
+	// RecordsOnly says that what has changed is known to be records and no setting
+	// of the zone.
+	RecordsOnly bool `json:"records_only,omitempty"`
 	// Changes are the IDs of all changes that ask for this export; empty where
 	// something else asks too. Where this primary has exported the zone after
 	// each of them already (see [Ahead]), it is not looked at again.
@@ -264,15 +267,16 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 	}
 	content := newSpool(p.SpoolDir)
 	defer content.Close() //nolint:errcheck // a temporary file that is left behind loses nothing
-	held, summary, err := p.look(ctx, zone, last, content)
+	before := p.predecessor(ctx, last, in)
+	leftOut, summary, err := p.look(ctx, zone, last, in, content)
 	if errors.Is(err, api.ErrNotFound) {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}
 	if err != nil {
 		return ExportZoneResult{}, err
 	}
-	if why := p.leavesOut(held); why != "" {
-		return p.exportExcluded(ctx, zone, why, last, revision, in)
+	if leftOut != "" {
+		return p.exportExcluded(ctx, zone, leftOut, last, revision, in)
 	}
 	next := pdns.Version{
 		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records, Plain: summary.Plain,
@@ -297,6 +301,7 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 	if held, err := p.Guard.holdsShrink(ctx, last, next, in.Proxied); err != nil || held != nil {
 		return p.held(last, revision, held), err
 	}
+	next.Diff = before.diff(next, content)
 	reader, err := content.Reader()
 	if err != nil {
 		return ExportZoneResult{}, err
@@ -328,29 +333,38 @@ func (p *Primary) prove(ctx context.Context, last, read pdns.Version, content *s
 // content: each question takes about as long as the other. Whether the zone is
 // there is the API's to say ([api.ErrNotFound]), and the content of one that is not
 // distributed is of no interest, nor why it could not be had.
-func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, content io.Writer) (api.Zone, pulled, error) {
+//
+// Where only records have changed since the zone was distributed, its content says
+// all.
+func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, found pulled, err error) {
+	if in.RecordsOnly && last.Publisher == p.ID && !last.Deleted {
+		if found, err = p.pull(ctx, zone, last, content); err == nil {
+			return "", found, nil
+		}
+		if err := content.Reset(); err != nil {
+			return "", pulled{}, err
+		}
+	}
 	pulling, cancel := context.WithCancel(ctx)
 	var pull sync.WaitGroup
 	defer pull.Wait()
 	defer cancel()
-	var found pulled
 	var pullErr error
-	pull.Go(func() {
-		_, ended := trace.Start(ctx, "export axfr")
-		found, pullErr = p.pull(pulling, zone, last, content)
-		ended(pullErr)
-	})
+	pull.Go(func() { found, pullErr = p.pull(pulling, zone, last, content) })
 	_, ended := trace.Start(ctx, "export zone")
 	held, err := p.PowerDNS.Zone(ctx, zone)
 	ended(err)
-	if err != nil || p.leavesOut(held) != "" {
-		return held, pulled{}, err
+	if err != nil {
+		return "", pulled{}, err
+	}
+	if leftOut = p.leavesOut(held); leftOut != "" {
+		return leftOut, pulled{}, nil
 	}
 	pull.Wait()
 	if pullErr != nil {
-		return held, pulled{}, p.explain(held, pullErr)
+		return "", pulled{}, p.explain(held, pullErr)
 	}
-	return held, found, nil
+	return "", found, nil
 }
 
 // pulled is a content that was just read. proven says that the last version was
@@ -361,6 +375,8 @@ type pulled struct {
 }
 
 func (p *Primary) pull(ctx context.Context, zone string, last pdns.Version, content io.Writer) (found pulled, err error) {
+	_, ended := trace.Start(ctx, "export axfr")
+	defer func() { ended(err) }()
 	if last.Unproven() {
 		found.Summary, found.proven, err = transfer.PullAndCompare(ctx, p.DNSAddress, zone, content, merged(ctx, p.Versions, last))
 	} else {

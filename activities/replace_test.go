@@ -1,10 +1,7 @@
 package activities_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,14 +56,5 @@ func TestAZoneThatWasAppliedIsNotOursAnyMore(t *testing.T) {
 // putSecondary changes the settings of a zone on the secondary with SQLite.
 func putSecondary(t *testing.T, zone string, settings any) {
 	t.Helper()
-	data, err := json.Marshal(settings)
-	require.NoError(t, err)
-	url := strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0] + "/api/v1/servers/localhost/zones/" + zone
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, bytes.NewReader(data))
-	require.NoError(t, err)
-	request.Header.Set("X-API-Key", stack.Env("SECONDARY_API_KEY"))
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	require.Equal(t, http.StatusNoContent, response.StatusCode)
+	onSecondary(t, http.MethodPut, zone, settings)
 }

@@ -260,6 +260,9 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 			return AppliedNow, err
 		}
 	default:
+		if s.amend(ctx, v, *applied) == nil {
+			return AppliedNow, nil
+		}
 		if err := s.replace(ctx, v, open); !errors.Is(err, errNotOurs) {
 			return AppliedNow, err
 		}

@@ -51,6 +51,14 @@ func (s *spool) Reader() (io.Reader, error) {
 	return s.file, nil
 }
 
+// Reset forgets what was written.
+func (s *spool) Reset() error {
+	err := s.Close()
+	s.memory.Reset()
+	s.file = nil
+	return err
+}
+
 // Close frees what the spool holds.
 func (s *spool) Close() error {
 	if s.file == nil {

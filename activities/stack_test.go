@@ -150,11 +150,16 @@ func rrset(name, kind string, contents ...string) any {
 
 func call(t *testing.T, method, path string, body any) {
 	t.Helper()
+	callAt(t, stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY"), method, path, body)
+}
+
+func callAt(t *testing.T, url, key, method, path string, body any) {
+	t.Helper()
 	data, err := json.Marshal(body)
 	require.NoError(t, err)
-	request, err := http.NewRequest(method, stack.Env("PRIMARY_API_URL")+"/api/v1/servers/localhost"+path, bytes.NewReader(data))
+	request, err := http.NewRequest(method, url+"/api/v1/servers/localhost"+path, bytes.NewReader(data))
 	require.NoError(t, err)
-	request.Header.Set("X-API-Key", stack.Env("API_KEY"))
+	request.Header.Set("X-API-Key", key)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()

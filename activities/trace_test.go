@@ -31,7 +31,7 @@ func (h hosts) proxied(t *testing.T) http.Handler {
 	p, err := proxy.New(proxy.Config{
 		Listen: "127.0.0.1:0", StateDir: t.TempDir(), PowerDNS: stack.Env("PRIMARY_API_URL"), Primary: "primary-1", Publisher: h.js,
 		Subjects:   proxy.Subjects{Add: "zone.add", Modified: "zone.modified", Delete: "zone.delete"},
-		Changed:    activities.NewAhead(ctx, h.primary).Changed,
+		Changed:    activities.NewAhead(ctx, h.primary, nil).Changed,
 		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)

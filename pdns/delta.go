@@ -52,8 +52,9 @@ type DeltaStep struct {
 // Unproven reports whether nobody has read the whole zone since v was published.
 func (v Version) Unproven() bool { return v.Delta != nil }
 
-// WithoutSets is v without what its delta changes, to be kept or handed on.
+// WithoutSets is v without what it changes, to be kept or handed on.
 func (v Version) WithoutSets() Version {
+	v.Diff = nil
 	if v.Delta != nil {
 		v.Delta = &Delta{Base: v.Delta.Base, Object: v.Delta.Object}
 	}
@@ -63,7 +64,7 @@ func (v Version) WithoutSets() Version {
 // WithoutDelta is v for those who only need to know which version it is, such as
 // workflows.
 func (v Version) WithoutDelta() Version {
-	v.Delta = nil
+	v.Delta, v.Diff = nil, nil
 	return v
 }
 
@@ -133,6 +134,7 @@ func (v Version) Follow(number int64, serial uint32, sets []RRset) (Version, err
 	}
 	next := v
 	next.Version, next.Serial, next.Digest, next.Size, next.Object, next.Delta = number, serial, "", 0, "", delta
+	next.Diff = nil
 	return next, nil
 }
 

@@ -47,6 +47,8 @@ type Version struct {
 	// Delta is set where the zone was not read as a whole, see [Delta]. Records
 	// and Plain are then the base's.
 	Delta *Delta `json:"delta,omitempty"`
+	// Diff is set where the version before differs little, see [Diff].
+	Diff *Diff `json:"diff,omitempty"`
 }
 
 // Supersedes reports whether v is newer than the version number applied.

@@ -134,7 +134,7 @@ func newSystem(t *testing.T) system {
 			Timing: activities.Timing{MinInterval: 50 * time.Millisecond, EventCheckWait: time.Second, MaxLag: time.Minute},
 		},
 	}
-	ahead := activities.NewAhead(ctx, roles.Activity)
+	ahead := activities.NewAhead(ctx, roles.Activity, nil)
 	background(func() { mirror.Run(ctx) })
 	roles.Checks = &activities.Checks{}
 	roles.Surveyor = &activities.Surveyor{

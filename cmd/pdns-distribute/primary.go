@@ -104,7 +104,7 @@ func (p *primary) startProxy(ctx context.Context) error {
 		Registerer: p.registry, Log: p.logger,
 	}
 	if p.conf.Primary.Worker {
-		p.ahead = activities.NewAhead(ctx, p.exports)
+		p.ahead = activities.NewAhead(ctx, p.exports, p.mirror.Known)
 		config.Changed = p.ahead.Changed
 	}
 	server, err := proxy.New(config)

@@ -36,7 +36,7 @@ type Mirror struct {
 	created time.Time
 	// versions and faults hold what was read, by key; faults what cannot be
 	// decoded. keys are all keys, removed ones too: one message each.
-	versions map[string]pdns.Version
+	versions map[string]mirrored
 	faults   map[string]error
 	keys     map[string]struct{}
 	// complete says that all that was there at first has been read, seen is the
@@ -45,6 +45,12 @@ type Mirror struct {
 	seen     uint64
 	// moved is closed, and made anew, when any of these have changed.
 	moved chan struct{}
+}
+
+// mirrored is a version and the revision of its entry.
+type mirrored struct {
+	pdns.Version
+	revision uint64
 }
 
 // NewMirror returns a mirror that fills once [Mirror.Run] runs.
@@ -105,7 +111,7 @@ func (m *Mirror) begin(bucket *jetstream.StreamInfo) {
 	// The last entries may have been purged without a marker: their revisions
 	// never come.
 	m.created, m.complete, m.seen = bucket.Created, false, bucket.State.LastSeq
-	m.versions, m.faults, m.keys = make(map[string]pdns.Version), make(map[string]error), make(map[string]struct{})
+	m.versions, m.faults, m.keys = make(map[string]mirrored), make(map[string]error), make(map[string]struct{})
 }
 
 // note takes in one entry; nil marks the end of those that were there at first.
@@ -133,7 +139,22 @@ func (m *Mirror) note(entry jetstream.KeyValueEntry) {
 		m.faults[key] = err
 		return
 	}
-	m.versions[key] = v.WithoutSets()
+	m.versions[key] = mirrored{v.WithoutSets(), entry.Revision()}
+}
+
+// Known returns a zone's newest version as far as the mirror has come, and its
+// revision for [Store.Publish], 0 where there is none: it asks nothing, and may be
+// some milliseconds late, or seconds where NATS is away. False where it cannot
+// tell, and for a delta, whose RRsets are not in memory.
+func (m *Mirror) Known(zone string) (pdns.Version, uint64, bool) {
+	key := pdns.ZoneKey(zone)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.versions[key]
+	if !m.complete || m.faults[key] != nil || v.Unproven() {
+		return pdns.Version{}, 0, false
+	}
+	return v.Version, v.revision, true
 }
 
 // Newest returns every zone's newest version, by zone, as of this moment or
@@ -196,7 +217,7 @@ func (m *Mirror) copy() (map[string]pdns.Version, error) {
 	}
 	byZone := make(map[string]pdns.Version, len(m.versions))
 	for v := range maps.Values(m.versions) {
-		byZone[v.Zone] = v
+		byZone[v.Zone] = v.Version
 	}
 	return byZone, nil
 }

@@ -60,6 +60,39 @@ func TestMirrorIsAsNewAsTheQuestion(t *testing.T) {
 	}
 }
 
+// What the mirror knows without asking is good for a publication; of what it may not
+// know, or not all of, it says nothing.
+func TestMirrorKnows(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s := versions.New(js)
+	if _, _, ok := versions.NewMirror(js).Known(zone); ok {
+		t.Error("knows before it has read anything")
+	}
+	m := mirror(t, js)
+	eventually.True(t, 20*time.Second, "nothing is known to be there", func() bool {
+		v, revision, ok := m.Known(zone)
+		return ok && v.Version == 0 && revision == 0
+	})
+	first := published(t, s, version(zone, 1), []byte("x"), 0)
+	eventually.True(t, 20*time.Second, "the version is known with its revision", func() bool {
+		v, revision, ok := m.Known(zone)
+		return ok && v.Version == 1 && revision == first
+	})
+	base := version(zone, 2)
+	base.Object = "x"
+	delta, err := base.Follow(3, 3, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PublishDelta(t.Context(), delta, first); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, 20*time.Second, "a delta is to be asked for", func() bool {
+		_, _, ok := m.Known(zone)
+		return !ok
+	})
+}
+
 // A mirror that has lost its bucket, or has not the whole of it, says so; it never
 // answers with fewer zones than there are.
 func TestMirrorOfABucketThatIsLost(t *testing.T) {

@@ -28,10 +28,7 @@ func Text(content io.Reader, limit int) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		// What the library could not read comes as RFC3597, under its own type too.
-		_, opaque := rr.(*dns.RFC3597)
-		if opaque || !plainText[rr.Header().Rrtype] || rr.Header().Rrtype != dns.TypeTXT && strings.ContainsRune(rr.String(), '\\') ||
-			strings.ContainsRune(rr.Header().Name, '\\') {
+		if !asText(rr) {
 			return "", ErrNoText
 		}
 		text.WriteString(rr.String())
@@ -41,4 +38,13 @@ func Text(content io.Reader, limit int) (string, error) {
 		}
 	}
 	return text.String(), nil
+}
+
+// asText reports whether a record's text says the same to PowerDNS.
+func asText(rr dns.RR) bool {
+	// What the library could not read comes as RFC3597, under its own type too.
+	_, opaque := rr.(*dns.RFC3597)
+	escaped := strings.ContainsRune(rr.Header().Name, '\\') ||
+		rr.Header().Rrtype != dns.TypeTXT && strings.ContainsRune(rr.String(), '\\')
+	return !opaque && !escaped && plainText[rr.Header().Rrtype]
 }

@@ -66,8 +66,9 @@ type Config struct {
 	// call.
 	Proven func(ctx context.Context, event pdns.Event) (pdns.Proxied, error)
 	// HeadStart returns once what was begun for a change ahead of its event has
-	// ended, or with ctx. Optional: without it events go to Temporal at once.
-	HeadStart func(ctx context.Context, zone, changeID string)
+	// ended, or with ctx, and whether secondaries now have something to apply.
+	// Optional: without it events go to Temporal at once.
+	HeadStart func(ctx context.Context, zone, changeID string) bool
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger

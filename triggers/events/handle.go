@@ -25,6 +25,9 @@ const (
 
 	// headStartWithin bounds the wait for a change's head start.
 	headStartWithin = 100 * time.Millisecond
+	// lead is how long secondaries then have to apply what it published: starting
+	// the sync takes as much CPU time as that, where they share a host.
+	lead = 25 * time.Millisecond
 
 	// Bounds of what comes from outside: the head of a dead event that is kept,
 	// its reason, and the hints that go into a workflow's history.
@@ -93,16 +96,22 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 		})
 }
 
-// awaitHeadStart lets a head start end first, if there is one, but not for long:
-// starting the sync takes as much CPU time as all of the head start, and a
-// head start that waits for others is none.
+// awaitHeadStart lets a head start end first, if there is one, and the secondaries
+// take what came of it, but not for long: starting the sync takes as much CPU time
+// as all of that, and a head start that waits for others is none.
 func (c *Consumer) awaitHeadStart(ctx context.Context, event pdns.Event) {
 	if c.cfg.HeadStart == nil || event.ChangeID == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, headStartWithin)
 	defer cancel()
-	c.cfg.HeadStart(ctx, event.Zone, event.ChangeID)
+	if !c.cfg.HeadStart(ctx, event.Zone, event.ChangeID) {
+		return
+	}
+	select {
+	case <-time.After(lead):
+	case <-ctx.Done():
+	}
 }
 
 // hint drops a hint that is longer than any of ours.

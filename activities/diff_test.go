@@ -1,0 +1,161 @@
+package activities_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+const amended = "amended.example."
+
+// amending is a zone that both hold, and what counts how its changes go.
+func amending(t *testing.T, number int) (hosts, func() map[string]int) {
+	t.Helper()
+	b := &bigHosts{hosts: newHostsWith(t, number), registry: prometheus.NewRegistry()}
+	b.secondary.Metrics = activities.NewSecondaryMetrics(b.registry)
+	makeZone(t, amended)
+	call(t, http.MethodPatch, "/zones/"+amended, map[string]any{"rrsets": []any{rrset("a."+amended, "A", "192.0.2.1"), rrset("deep.b."+amended, "A", "192.0.2.1")}})
+	distributed(t, b.hosts)
+	return b.hosts, func() map[string]int { return b.counts(t) }
+}
+
+// distributed exports the zone after a change and has it applied.
+func distributed(t *testing.T, h hosts) activities.ApplyZoneResult {
+	t.Helper()
+	result, err := export(h.primary, activities.ExportZoneInput{Zone: amended, Primary: h.primary.ID, Taken: true})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, result.Outcome)
+	require.Nil(t, result.Version.Diff, "it would go into the history")
+	applied, err := apply(h.secondary, amended)
+	require.NoError(t, err)
+	return applied
+}
+
+// A secondary that has the version before changes just what differs, and holds what the primary holds. What PowerDNS must see the
+// whole zone for goes by transfer.
+func TestADifferenceIsApplied(t *testing.T) {
+	for number, backend := range []string{"SQLite", "LMDB"} {
+		t.Run(backend, func(t *testing.T) {
+			h, counts := amending(t, number)
+			times := 0
+			for i, test := range []struct {
+				name string
+				sets []any
+				full bool
+			}{
+				{name: "a value", sets: []any{rrset("a."+amended, "A", "192.0.2.9", "192.0.2.10")}},
+				{name: "a text", sets: []any{rrset(amended, "TXT", `"v=1; \"x\" \\ \195\164"`, `"b" "c"`)}},
+				{name: "a name comes", sets: []any{rrset("_acme-challenge.a."+amended, "TXT", `"token"`)}},
+				{name: "and goes", sets: []any{gone("_acme-challenge.a."+amended, "TXT")}},
+				{name: "a CNAME for an address", sets: []any{gone("a."+amended, "A"), rrset("a."+amended, "CNAME", "b."+amended)}},
+				{name: "an empty non-terminal goes", sets: []any{gone("deep.b."+amended, "A")}, full: true},
+				{name: "a delegation comes", sets: []any{rrset("c."+amended, "NS", "ns.c."+amended), rrset("ns.c."+amended, "A", "192.0.2.3")}, full: true},
+				{name: "glue", sets: []any{rrset("ns.c."+amended, "A", "192.0.2.4")}, full: true},
+			} {
+				set(t, amended, uint32(10+i), test.name)
+				call(t, http.MethodPatch, "/zones/"+amended, map[string]any{"rrsets": test.sets})
+				require.Equal(t, activities.AppliedNow, distributed(t, h).Outcome)
+				equalContent(t, h, amended)
+				if !test.full {
+					times++
+				}
+				require.Equal(t, times, counts()["amended"], test.name)
+			}
+			for _, name := range []string{"deep.b.", "b.", "a.", "x.c.", "nothing."} {
+				(&bigHosts{hosts: h}).answers(t, name+amended)
+			}
+		})
+	}
+}
+
+// A difference is for who stands at just the version before, in a zone that is ours and as it was.
+func TestADifferenceIsNotApplied(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		change  func(t *testing.T, h hosts)
+		outcome string
+	}{
+		{"another version stands here", func(t *testing.T, h hosts) {
+			set(t, amended, 20, "between")
+			_, err := export(h.primary, activities.ExportZoneInput{Zone: amended, Taken: true})
+			require.NoError(t, err)
+		}, activities.AppliedNow},
+		{"another serial is held", func(t *testing.T, h hosts) {
+			set := []any{rrset(amended, "SOA", "ns1."+amended+" x."+amended+" 15 1 1 1 1")}
+			onSecondary(t, http.MethodPatch, amended, map[string]any{"rrsets": set})
+		}, activities.AppliedNow},
+		{"PowerDNS sets serials", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"soa_edit_api": "INCREASE"}) }, activities.AppliedNow},
+		{"it fails after it was done", func(_ *testing.T, h hosts) { h.secondary.Changer = refusing{h.secondary.Changer} }, activities.AppliedNow},
+		{"missing", func(t *testing.T, h hosts) { require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), amended)) }, activities.AppliedNow},
+		{"another account", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"account": "somebody"}) }, activities.AppliedForeign},
+		{"another master", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"masters": []string{"127.0.0.1:9"}}) }, activities.AppliedForeign},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, counts := amending(t, 0)
+			test.change(t, h)
+			before, err := transfer.DigestOf(t.Context(), h.secondary.DNSAddress, amended)
+			if test.outcome == activities.AppliedForeign {
+				require.NoError(t, err)
+			}
+			set(t, amended, 30, "changed")
+			require.Equal(t, test.outcome, distributed(t, h).Outcome)
+			require.Zero(t, counts()["amended"])
+			if test.outcome == activities.AppliedNow {
+				equalContent(t, h, amended)
+				return
+			}
+			after, err := transfer.DigestOf(t.Context(), h.secondary.DNSAddress, amended)
+			require.NoError(t, err)
+			require.Equal(t, before.Digest, after.Digest, "it was touched")
+		})
+	}
+}
+
+// A zone whose changes were of records alone is not asked about; one that is gone meanwhile is found gone all the same.
+func TestOnlyRecordsHaveChanged(t *testing.T) {
+	h := newHosts(t)
+	makeZone(t, amended)
+	asked := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
+	h.primary.PowerDNS = asked
+	in := activities.ExportZoneInput{Zone: amended, Primary: h.primary.ID, Taken: true, RecordsOnly: true, Local: true}
+	_, err := export(h.primary, in)
+	require.NoError(t, err)
+	require.Equal(t, 1, asked.count, "a new zone")
+	set(t, amended, 50, "changed")
+	result, err := export(h.primary, in)
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, result.Outcome)
+	require.Equal(t, 1, asked.count)
+	call(t, http.MethodDelete, "/zones/"+amended, nil)
+	require.Eventually(t, func() bool {
+		result, err = export(h.primary, in)
+		return err == nil && result.Outcome == activities.ExportElsewhere
+	}, 10*time.Second, 10*time.Millisecond, "the guard is to be asked by a sync")
+	require.Greater(t, asked.count, 1)
+}
+
+// countingZones counts how often a zone is asked about.
+type countingZones struct {
+	activities.PrimaryPowerDNS
+	count int
+}
+
+func (c *countingZones) Zone(ctx context.Context, zone string) (api.Zone, error) {
+	c.count++
+	return c.PrimaryPowerDNS.Zone(ctx, zone)
+}
+
+// onSecondary calls the API of the secondary with SQLite.
+func onSecondary(t *testing.T, method, zone string, body any) {
+	t.Helper()
+	callAt(t, strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0], stack.Env("SECONDARY_API_KEY"), method, "/zones/"+zone, body)
+}
