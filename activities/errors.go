@@ -3,6 +3,7 @@ package activities
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -13,9 +14,10 @@ import (
 // Types of application errors that workflows tell apart. Registered names: they
 // stand in histories.
 const (
-	// ErrTypeNewerApplied says that a secondary already serves a version
-	// above the newest published one, so the bucket is younger than the
-	// secondary's state. Details: the applied version (int64).
+	// ErrTypeNewerApplied says that a zone must be published above a version: a
+	// secondary already serves that one, above the newest published, so the bucket
+	// is younger than the secondary's state; or that one's content is lost.
+	// Details: the version (int64).
 	ErrTypeNewerApplied = "NewerApplied"
 	// ErrTypeRefused says that PowerDNS refuses to hand out the zone;
 	// trying again helps only after an operator mended something.
@@ -33,16 +35,19 @@ const (
 )
 
 // classify decides, for all activities, which errors are worth another try.
-// Everything is, unless it is known that time alone does not help.
+// Everything is, unless it is known that time alone does not help. What says so
+// must be the outermost error: Temporal looks at no other.
 func classify(err error) error {
 	if err == nil {
 		return nil
 	}
 	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
-		return err
-	}
+	applied, newer := newerThanPublished(err)
 	switch {
+	case newer:
+		return temporal.NewNonRetryableApplicationError(message(err), ErrTypeNewerApplied, nil, applied)
+	case errors.As(err, &app):
+		return temporal.NewApplicationErrorWithOptions(message(err), app.Type(), temporal.ApplicationErrorOptions{NonRetryable: app.NonRetryable()})
 	case errors.Is(err, transfer.ErrRefused):
 		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeRefused, err)
 	case errors.Is(err, errPaused):
@@ -51,6 +56,15 @@ func classify(err error) error {
 		return temporal.NewNonRetryableApplicationError(err.Error(), ErrTypeCannotHold, err)
 	}
 	return err
+}
+
+// message is what an error says, without what Temporal adds to the text of its own.
+func message(err error) string {
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) {
+		return err.Error()
+	}
+	return strings.Replace(err.Error(), app.Error(), app.Message(), 1)
 }
 
 // errPaused marks that a secondary is paused.
@@ -83,8 +97,16 @@ func newerApplied(v pdns.Version, secondary string, applied int64) error {
 	return temporal.NewNonRetryableApplicationError(message, ErrTypeNewerApplied, nil, applied)
 }
 
-// newerThanPublished recognises newerApplied's errors and returns the applied
-// version.
+// contentLost tells the workflow to have the zone exported above v, the newest,
+// whose content NATS does not have.
+func contentLost(v pdns.Version, secondary string) error {
+	message := fmt.Sprintf("the content of zone %s version %d, the newest, is lost in NATS (secondary %s asked for it twice); it must be exported again",
+		v.Zone, v.Version, secondary)
+	return temporal.NewNonRetryableApplicationError(message, ErrTypeNewerApplied, nil, v.Version)
+}
+
+// newerThanPublished recognises these errors and returns the version to be
+// published above.
 func newerThanPublished(err error) (applied int64, is bool) {
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || app.Type() != ErrTypeNewerApplied {

@@ -177,6 +177,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 	}
 	defer unlock()
 	outcome := AppliedCurrent
+	var gone int64 // the last version whose content was not kept any more
 	for {
 		newest, _, err := s.Versions.Newest(ctx, zone)
 		if errors.Is(err, pdns.ErrNoVersion) {
@@ -204,6 +205,10 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		}
 		outcome, err = s.bring(ctx, newest, pdns.AppliedIf(applied, known), adopt, s.content)
 		if errors.Is(err, pdns.ErrContentGone) {
+			if gone == newest.Version {
+				return ApplyZoneResult{}, contentLost(newest, s.ID)
+			}
+			gone = newest.Version
 			continue // a newer version replaced it while we looked
 		}
 		if err != nil {

@@ -84,7 +84,8 @@ func (s *Store) listObjects(ctx context.Context, stream jetstream.Stream) ([]*je
 }
 
 // removeUnnamed removes an object unless the newest version of its zone names
-// it, as its own or as its base's. An object that is not one of ours by its name is left alone.
+// it, as its own or as its base's. Without any version nobody can tell. An object that
+// is not one of ours by its name is left alone.
 func (s *Store) removeUnnamed(ctx context.Context, object *jetstream.ObjectInfo) error {
 	if isList(object.Name) {
 		return s.removeObject(ctx, object.Name)
@@ -94,11 +95,11 @@ func (s *Store) removeUnnamed(ctx context.Context, object *jetstream.ObjectInfo)
 		return nil
 	}
 	newest, _, err := s.Newest(ctx, zone)
-	if err != nil && !errors.Is(err, ErrNone) {
-		return err
+	if errors.Is(err, ErrNone) {
+		return nil // the bucket of entries may be lost, and about to be restored
 	}
-	if newest.Holds(object.Name) {
-		return nil
+	if err != nil || newest.Holds(object.Name) {
+		return err
 	}
 	return s.removeObject(ctx, object.Name)
 }

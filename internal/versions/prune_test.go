@@ -11,6 +11,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 func TestPruneKeepsTheNewestOnly(t *testing.T) {
@@ -67,6 +68,26 @@ func TestPruneRemovesNothingWhereItCannotAsk(t *testing.T) {
 	}
 	if err := s.Prune(t.Context(), -time.Second); err == nil {
 		t.Error("pruning without the bucket of versions has no error")
+	}
+	if left := objects(t, js); len(left) != 1 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// Objects of zones without an entry stay: the entries may be about to be restored.
+func TestPruneWithoutEntries(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s := versions.New(js)
+	published(t, s, version(zone, 1), noise(200<<10, 1), 0)
+	kv, err := js.KeyValue(t.Context(), broker.BucketZones)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Purge(t.Context(), pdns.ZoneKey(zone)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prune(t.Context(), -time.Second); err != nil {
+		t.Fatal(err)
 	}
 	if left := objects(t, js); len(left) != 1 {
 		t.Errorf("left are %v", left)
