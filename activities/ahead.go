@@ -13,6 +13,12 @@ import (
 const (
 	// aheadAtOnce is how many zones are exported ahead at the same time.
 	aheadAtOnce = 4
+	// aheadShort is how long one of these takes its place. What takes longer, of a
+	// large zone, goes on in the one place for such, since to begin anew would have
+	// PowerDNS read all of it twice; it is left to the sync where that is taken.
+	aheadShort = 2 * time.Second
+	// aheadWithin bounds the export of a large zone.
+	aheadWithin = 10 * time.Minute
 	// aheadWaiting is how many zones may wait for that. More than these change
 	// in an import, and batches do them with less effort.
 	aheadWaiting = 256
@@ -34,6 +40,7 @@ type Ahead struct {
 	known   Known
 	ctx     context.Context //nolint:containedctx // the process's own: a request's ends before its export does
 	slots   chan struct{}
+	large   chan struct{}
 
 	mu      sync.Mutex
 	zones   map[string]*headStarts
@@ -48,7 +55,7 @@ type Known func(zone string) (pdns.Version, uint64, bool)
 // NewAhead returns what exports zones of p ahead until ctx ends. It is to be
 // made before p works. known is optional.
 func NewAhead(ctx context.Context, p *Primary, known Known) *Ahead {
-	p.ahead = &Ahead{primary: p, known: known, ctx: ctx, slots: make(chan struct{}, aheadAtOnce), zones: make(map[string]*headStarts)}
+	p.ahead = &Ahead{primary: p, known: known, ctx: ctx, slots: make(chan struct{}, aheadAtOnce), large: make(chan struct{}, 1), zones: make(map[string]*headStarts)}
 	return p.ahead
 }
 
@@ -90,23 +97,47 @@ func (a *Ahead) run(zone string) {
 		}
 		a.slots <- struct{}{}
 		start := a.begin(zone)
-		if start != nil {
-			start.result, start.err = a.export(zone, start)
-		}
-		<-a.slots
 		if start == nil {
+			<-a.slots
 			return
 		}
+		start.result, start.err = a.export(zone, start)
 		a.end(zone, start)
 	}
 }
 
+// export exports a zone, and gives the place back that its caller has taken.
 func (a *Ahead) export(zone string, start *headStart) (ExportZoneResult, error) {
-	ctx, cancel := context.WithTimeout(trace.Join(a.ctx, start.trace), 2*time.Second)
+	ctx, cancel := context.WithTimeout(trace.Join(a.ctx, start.trace), aheadWithin)
 	defer cancel()
+	ended, left := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		a.holdPlace(ended, cancel)
+	}()
+	defer func() { close(ended); <-left }()
 	result, err := a.exportAfter(ctx, zone, start)
 	a.primary.Metrics.exported(result.Outcome, err)
 	return result, err
+}
+
+// holdPlace returns once the export has ended, and cancels it where it takes long
+// and there is no place for that.
+func (a *Ahead) holdPlace(ended <-chan struct{}, cancel func()) {
+	select {
+	case <-ended:
+		<-a.slots
+		return
+	case <-time.After(aheadShort):
+		<-a.slots
+	}
+	select {
+	case a.large <- struct{}{}:
+		<-ended
+		<-a.large
+	default:
+		cancel()
+	}
 }
 
 func (a *Ahead) exportAfter(ctx context.Context, zone string, start *headStart) (ExportZoneResult, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
 
 func changes(ids ...string) activities.ExportZoneInput {
@@ -95,6 +96,60 @@ func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
 	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
 	_, err := export(&broken, changes("change-1"))
 	require.ErrorContains(t, err, "127.0.0.1:1", "looked itself")
+}
+
+// An export that takes long is not begun anew by the sync: it goes on, in a place of its own. A second such at the same time is
+// left to its sync.
+func TestALongExportAheadGoesOn(t *testing.T) {
+	h := newHosts(t)
+	slow := &slowZones{PrimaryPowerDNS: h.primary.PowerDNS, asked: make(map[string]int), answer: make(chan struct{})}
+	h.primary.PowerDNS = slow
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
+	for _, zone := range []string{"ahead.example.", "large.example.", "small.example."} {
+		makeZone(t, zone)
+	}
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	eventually.True(t, 10*time.Second, "the first has its own place", func() bool { return ahead.Large() == 1 })
+	ahead.Changed("large.example.", pdns.ChangeModify, "change-2", nil, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.False(t, ahead.Settled(ctx, "large.example.", "change-2"))
+	require.NoError(t, ctx.Err(), "the second ends without an answer")
+
+	close(slow.answer)
+	result, err := export(h.primary, changes("change-1"))
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, result.Outcome)
+	require.Equal(t, 1, slow.times("ahead.example."))
+	eventually.True(t, 10*time.Second, "its place is free", func() bool { return ahead.Large() == 0 })
+	ahead.Changed("small.example.", pdns.ChangeModify, "change-3", nil, "")
+	require.True(t, ahead.Settled(t.Context(), "small.example.", "change-3"))
+}
+
+// slowZones answers no question about a zone before answer is closed.
+type slowZones struct {
+	activities.PrimaryPowerDNS
+	answer chan struct{}
+	mu     sync.Mutex
+	asked  map[string]int
+}
+
+func (s *slowZones) Zone(ctx context.Context, zone string) (api.Zone, error) {
+	s.mu.Lock()
+	s.asked[zone]++
+	s.mu.Unlock()
+	select {
+	case <-s.answer:
+		return s.PrimaryPowerDNS.Zone(ctx, zone)
+	case <-ctx.Done():
+		return api.Zone{}, ctx.Err()
+	}
+}
+
+func (s *slowZones) times(zone string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[zone]
 }
 
 func TestADeletionIsExportedAhead(t *testing.T) {
