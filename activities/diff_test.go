@@ -97,7 +97,9 @@ func TestADifferenceIsNotApplied(t *testing.T) {
 		{"it fails after it was done", func(_ *testing.T, h hosts) { h.secondary.Changer = refusing{h.secondary.Changer} }, activities.AppliedNow},
 		{"missing", func(t *testing.T, h hosts) { require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), amended)) }, activities.AppliedNow},
 		{"another account", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"account": "somebody"}) }, activities.AppliedForeign},
-		{"another master", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"masters": []string{"127.0.0.1:9"}}) }, activities.AppliedForeign},
+		{"another master", func(t *testing.T, _ hosts) {
+			putSecondary(t, amended, map[string]any{"masters": []string{"127.0.0.1:9"}})
+		}, activities.AppliedForeign},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, counts := amending(t, 0)
