@@ -154,6 +154,17 @@ func (a *Ahead) exportAfter(ctx context.Context, zone string, start *headStart) 
 	})
 }
 
+// newest is the zone's newest version, which is at least that number unless the bucket
+// was lost.
+func (a *Ahead) newest(ctx context.Context, zone string, atLeast int64) (pdns.Version, uint64, error) {
+	if a.known != nil {
+		if newest, revision, ok := a.known(zone); ok && newest.Version >= atLeast {
+			return newest, revision, nil
+		}
+	}
+	return a.primary.Versions.Newest(ctx, zone)
+}
+
 // last is the zone's newest version before it is looked at.
 func (a *Ahead) last(ctx context.Context, zone string) (pdns.Version, uint64, error) {
 	if a.known != nil {

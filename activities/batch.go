@@ -32,6 +32,8 @@ type ZonesInput struct {
 	// Changes are, for ExportZones, the IDs of the changes of each zone that
 	// nothing else asks for; see ExportZoneInput.
 	Changes map[string][]string `json:"changes,omitempty"`
+	// Versions are, for ApplyZones, the versions that the export found or published.
+	Versions map[string]int64 `json:"versions,omitempty"`
 	// Above asks ExportZones for versions above this number even of what has not
 	// changed.
 	Above int64 `json:"above,omitempty"`
@@ -51,6 +53,8 @@ type ZonesInput struct {
 type ZonesResult struct {
 	Outcomes map[string]int `json:"outcomes"`
 	Alone    []string       `json:"alone,omitempty"`
+	// Versions are the newest versions of those that were exported.
+	Versions map[string]int64 `json:"versions,omitempty"`
 	// Behind lists those that may be older here than what another primary
 	// published.
 	Behind []ZonesBehind `json:"behind,omitempty"`
@@ -79,7 +83,7 @@ type batchProgress struct {
 func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Primary: p.ID, Timing: p.Timing}, behind: make(map[string][]string)}
+	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Versions: make(map[string]int64), Primary: p.ID, Timing: p.Timing}, behind: make(map[string][]string)}
 	var gone goneZones
 	var group errgroup.Group
 	group.SetLimit(batchExportsAtOnce)
@@ -170,6 +174,9 @@ func (b *batchResult) note(zone string, result ExportZoneResult, err error) {
 		b.Reason = cmp.Or(b.Reason, result.Reason)
 	default:
 		b.Outcomes[result.Outcome]++
+		if result.Version.Version > 0 {
+			b.Versions[zone] = result.Version.Version
+		}
 	}
 }
 
@@ -185,7 +192,7 @@ func (b *batchResult) leave(zone, reason string) {
 func (s *Secondary) ApplyZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	brought, _, err := s.bringAll(ctx, in.Zones, bringing{force: in.Force}, &done, time.Time{})
+	brought, _, err := s.bringAll(ctx, in.Zones, bringing{force: in.Force, known: in.Versions}, &done, time.Time{})
 	if err != nil {
 		return ZonesResult{}, fmt.Errorf("apply %d zones on secondary %s: %w", len(in.Zones), s.ID, err)
 	}

@@ -1,9 +1,11 @@
 package activities_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,6 +54,52 @@ func TestABatchIsExportedAppliedAndVerified(t *testing.T) {
 	require.Equal(t, 1, applied.Outcomes[activities.AppliedDelete])
 	require.Equal(t, 19, applied.Outcomes[activities.AppliedCurrent])
 	require.Empty(t, verify().Alone)
+}
+
+// What was applied as it was published, moments ago, a batch does not look at again; anything else it does.
+func TestABatchKnowsWhatWasJustApplied(t *testing.T) {
+	h := newHosts(t)
+	const zone = "just.batch.example."
+	makeZone(t, zone)
+	in := activities.ZonesInput{Zones: []string{zone}}
+	exported, err := run[activities.ZonesResult](h.primary, h.primary.ExportZones, in)
+	require.NoError(t, err)
+	in.Versions = exported.Versions
+	apply := func(in activities.ZonesInput) map[string]int {
+		applied, err := run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, in)
+		require.NoError(t, err)
+		return applied.Outcomes
+	}
+	require.Equal(t, map[string]int{activities.AppliedNow: 1}, apply(in), "never had")
+	asked := &countingVersions{Subscriber: h.secondary.Versions}
+	h.secondary.Versions = asked
+	require.Equal(t, map[string]int{activities.AppliedCurrent: 1}, apply(in))
+	require.Zero(t, asked.count)
+
+	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zone))
+	forced := in
+	forced.Force = true
+	for _, doubtful := range []activities.ZonesInput{{Zones: in.Zones}, forced, {Zones: in.Zones, Versions: map[string]int64{zone: 1}}} {
+		require.Equal(t, map[string]int{activities.AppliedNow: 1}, apply(doubtful), "%+v", doubtful)
+		require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zone))
+	}
+	state, known, err := h.secondary.Applied.Get(zone)
+	require.NoError(t, err)
+	require.True(t, known)
+	state.AppliedAt = state.AppliedAt.Add(-time.Hour)
+	require.NoError(t, h.secondary.Applied.Set(state))
+	require.Equal(t, map[string]int{activities.AppliedNow: 1}, apply(in), "long ago")
+}
+
+// countingVersions counts the questions for newest versions.
+type countingVersions struct {
+	activities.Subscriber
+	count int
+}
+
+func (c *countingVersions) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+	c.count++
+	return c.Subscriber.Newest(ctx, zone)
 }
 
 func TestABatchIsTriedAgainAsAWhole(t *testing.T) {

@@ -209,7 +209,7 @@ func (p *Primary) exportedAhead(ctx context.Context, zone string, in ExportZoneI
 	if !done {
 		return ExportZoneResult{}, false
 	}
-	newest, revision, err := p.Versions.Newest(ctx, zone)
+	newest, revision, err := p.ahead.newest(ctx, zone, found.Version.Version)
 	if err != nil || newest.Version < found.Version.Version {
 		return ExportZoneResult{}, false // the bucket was lost meanwhile
 	}

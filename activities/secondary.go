@@ -160,6 +160,18 @@ type bringing struct {
 	force bool
 	// adopt has a foreign zone taken over.
 	adopt bool
+	// known are versions that were the newest when this was asked for. A zone of
+	// which just that was seen served a moment ago is not looked at again.
+	known map[string]int64
+}
+
+// justApplied is how long an apply counts as just seen.
+const justApplied = time.Minute
+
+// done reports whether a has just become what is asked for.
+func (how bringing) done(a pdns.Applied, now time.Time) bool {
+	age := now.Sub(a.AppliedAt)
+	return !how.force && !how.adopt && how.known[a.Zone] > 0 && a.Version == how.known[a.Zone] && age >= 0 && age < justApplied
 }
 
 // bringToNewest is the one function through which every zone of this
@@ -176,6 +188,9 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		return ApplyZoneResult{}, err
 	}
 	defer unlock()
+	if just, known, err := s.Applied.Get(zone); err == nil && known && how.done(just, time.Now()) {
+		return ApplyZoneResult{Outcome: AppliedCurrent, Version: just.Version, Serial: just.Serial, AppliedAt: just.AppliedAt}, nil
+	}
 	outcome := AppliedCurrent
 	var gone int64 // the last version whose content was not kept any more
 	for {

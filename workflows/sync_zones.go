@@ -75,6 +75,9 @@ type zoneBatch struct {
 	zones   []string
 	targets []activities.Target
 	timing  activities.Timing
+	// versions are what the zones were exported as, after changes. Whoever asks for
+	// another reason doubts what secondaries know.
+	versions map[string]int64
 	// exporter is the primary that exported last.
 	exporter string
 	result   SyncZonesResult
@@ -135,6 +138,9 @@ func (b *zoneBatch) export(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.in.Trigger == TriggerEvent {
+		b.versions = exported.Versions
+	}
 	b.result.Exported, b.timing, b.exporter = exported.Outcomes, exported.Timing, exported.Primary
 	b.leave(exported)
 	b.askPublishers(ctx, exported)
@@ -155,7 +161,7 @@ func (b *zoneBatch) apply(ctx workflow.Context) {
 	for i, target := range b.targets {
 		applies[i] = workflow.ExecuteActivity(
 			batching(ctx, SecondaryHostQueue(target.ID), len(b.zones), fmt.Sprintf("apply %d zones on %s", len(b.zones), target.ID)),
-			secondary.ApplyZones, activities.ZonesInput{Zones: b.zones, Force: b.in.Force})
+			secondary.ApplyZones, activities.ZonesInput{Zones: b.zones, Versions: b.versions, Force: b.in.Force})
 	}
 	for i, target := range b.targets {
 		status := BatchStatus{ID: target.ID, State: StateInSync}

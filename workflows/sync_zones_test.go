@@ -44,6 +44,22 @@ func TestSyncZonesReachesEverySecondary(t *testing.T) {
 	env.AssertExpectations(t)
 }
 
+// Secondaries are told the versions after changes; whoever asks for another reason doubts what they know.
+func TestSyncZonesTellsVersionsAfterChanges(t *testing.T) {
+	for _, trigger := range []string{TriggerEvent, TriggerReturn} {
+		env := newBatchTest(t, "a")
+		versions := map[string]int64{"a.example.": 7}
+		env.OnActivity(primary.ExportZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{Versions: versions, Timing: testTiming}, nil)
+		env.OnActivity(secondary.ApplyZones, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.ZonesInput) (activities.ZonesResult, error) {
+			require.Equal(t, trigger == TriggerEvent, in.Versions != nil)
+			return activities.ZonesResult{}, nil
+		}).Once()
+		env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, nil)
+		env.runBatch(t, SyncZonesInput{Zones: []string{"a.example."}, Trigger: trigger})
+		env.AssertExpectations(t)
+	}
+}
+
 func TestSyncZonesLeavesWhatNeedsMoreToSyncsOfTheirOwn(t *testing.T) {
 	env := newBatchTest(t, "dead", "fine")
 	env.OnActivity(primary.ExportZones, mock.Anything, mock.Anything).
