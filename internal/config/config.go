@@ -293,8 +293,10 @@ type Zones struct {
 	// Accounts are the accounts (a field of PowerDNS's zones) whose zones are
 	// distributed. Empty: all.
 	Accounts []string `mapstructure:"accounts"`
-	// Kinds are the kinds of zones that are distributed. Producer and Consumer
-	// cannot be: they are PowerDNS's own way of distributing.
+	// Kinds are the kinds of zones that are distributed: Native, Master (Primary),
+	// Slave (Secondary). A zone whose kind is not among them is deleted from the
+	// secondaries. Producer and Consumer cannot be: they are PowerDNS's own way of
+	// distributing.
 	Kinds []string `mapstructure:"kinds"`
 }
 

@@ -1,6 +1,9 @@
 #!/bin/sh
 # Makes every certificate and secret of the system, once: what is there stays. Each service gets a folder of its own, which
-# is a volume of its own, so that none sees another's keys. Delete the volumes to make all anew.
+# is a volume of its own, so that none sees another's keys. Certificates end after 825 days. To renew them, and nothing else:
+#   docker compose run --rm --entrypoint sh secrets -c 'rm -f /out/*/server.key /out/*/client.key /out/*/proxy.key; secrets.sh'
+#   docker compose restart nats consul temporal temporal-ui
+# Never `docker compose down -v`: it deletes the primary's zones and DNSSEC keys.
 set -eu
 umask 077
 out=/out

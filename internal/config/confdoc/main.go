@@ -124,6 +124,9 @@ func describeKey(field reflect.StructField, value reflect.Value, doc string) ent
 		}
 	case []string:
 		e.Type = "list of texts"
+		if len(v) > 0 {
+			e.Default = "`[\"" + strings.Join(v, `", "`) + "\"]`"
+		}
 	case bool:
 		e.Type, e.Default = "true or false", fmt.Sprintf("`%t`", v)
 	case int:
