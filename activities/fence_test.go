@@ -225,6 +225,67 @@ func TestApplyNeverGoesBackToAnOlderBucket(t *testing.T) {
 	require.Equal(t, exported.Version.Version, applied.Version)
 }
 
+// A tombstone of the restored bucket is older than what a secondary serves, which
+// is to go all the same.
+func TestATombstoneIsRaisedAboveWhatIsApplied(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		// lost makes the zone one that is to be gone.
+		lost  func(t *testing.T, h hosts, zone string)
+		raise func(h hosts, zone string, above int64) (activities.ExportZoneResult, error)
+	}{
+		{"agreed.example.", deleted, func(h hosts, zone string, above int64) (activities.ExportZoneResult, error) {
+			h.primary.Peers = alone{others: []string{"primary-2"}}
+			gone, err := export(h.primary, activities.ExportZoneInput{Zone: zone, Above: above})
+			if err != nil || gone.Outcome != activities.ExportGone {
+				return gone, err
+			}
+			return run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone,
+				activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision, Above: above})
+		}},
+		{"excluded.example.", excluded, func(h hosts, zone string, above int64) (activities.ExportZoneResult, error) {
+			return export(h.primary, activities.ExportZoneInput{Zone: zone, Above: above})
+		}},
+		{"batch.example.", deleted, func(h hosts, zone string, above int64) (activities.ExportZoneResult, error) {
+			_, err := run[activities.ZonesResult](h.primary, h.primary.ExportZones, activities.ZonesInput{Zones: []string{zone}, Above: above})
+			return activities.ExportZoneResult{}, err
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHosts(t)
+			makeZone(t, test.name)
+			exported, err := export(h.primary, activities.ExportZoneInput{Zone: test.name})
+			require.NoError(t, err)
+			_, err = apply(h.secondary, test.name)
+			require.NoError(t, err)
+			test.lost(t, h, test.name)
+			_, err = export(h.primary, activities.ExportZoneInput{Zone: test.name, Proxied: pdns.ProxiedDelete})
+			require.NoError(t, err)
+			ahead := pdns.AppliedFrom(exported.Version, time.Now())
+			ahead.Version += time.Hour.Microseconds()
+			require.NoError(t, h.secondary.Applied.Set(ahead))
+			_, err = apply(h.secondary, test.name)
+			require.ErrorContains(t, err, "the bucket is younger")
+
+			_, err = test.raise(h, test.name, ahead.Version)
+			require.NoError(t, err)
+			raised, _, err := h.store.Newest(t.Context(), test.name)
+			require.NoError(t, err)
+			require.True(t, raised.Deleted)
+			require.Greater(t, raised.Version, ahead.Version)
+			applied, err := apply(h.secondary, test.name)
+			require.NoError(t, err)
+			require.Equal(t, activities.AppliedDelete, applied.Outcome)
+		})
+	}
+}
+
+func deleted(t *testing.T, _ hosts, zone string) { call(t, http.MethodDelete, "/zones/"+zone, nil) }
+
+func excluded(_ *testing.T, h hosts, zone string) {
+	h.primary.Selection = pdns.Selection{Exclude: []string{zone}}
+}
+
 func TestForeignZonesStayUntouched(t *testing.T) {
 	h := newHosts(t)
 	const zone = "foreign.example."
