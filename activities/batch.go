@@ -102,7 +102,7 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
 		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %w", len(in.Zones), p.ID, err)
 	}
-	p.deleteGone(ctx, gone.zones, 0, in.Proxied, batch.note)
+	p.deleteGone(ctx, gone.zones, in.Above, in.Proxied, batch.note)
 	for outcome, n := range batch.Outcomes {
 		p.Metrics.exportedMany(outcome, n)
 	}
@@ -221,45 +221,86 @@ type VerifyZonesInput struct {
 func (v *Verifier) VerifyZones(ctx context.Context, in VerifyZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	result := ZonesResult{Outcomes: make(map[string]int)}
-	var mu sync.Mutex
-	var group errgroup.Group
+	look := verifiedBatch{Verifier: v, slots: make(chan struct{}, verifyAtOnce), ZonesResult: ZonesResult{Outcomes: make(map[string]int)}}
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(verifyAtOnce)
 	for _, zone := range in.Zones {
 		group.Go(func() error {
-			newest, _, err := v.Versions.Newest(ctx, zone)
-			if errors.Is(err, pdns.ErrNoVersion) {
-				return nil
-			}
-			if err != nil {
+			defer done.Add(1)
+			if err := look.zone(ctx, zone, in.Targets); err != nil {
 				return fmt.Errorf("verify zone %s: %w", zone, err)
 			}
-			wrong := ""
-			for _, target := range in.Targets {
-				served := v.ask(ctx, newest, target)
-				v.Metrics.verified(string(served.State))
-				mu.Lock()
-				result.Outcomes[string(served.State)]++
-				mu.Unlock()
-				// A silent one is lagging; it is reconciled on its return.
-				if served.State != pdns.ServedCurrent && served.State != pdns.ServedSilent {
-					wrong = fmt.Sprintf("zone %s is %s on %s, asked from outside", zone, served.State, target.ID)
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if wrong != "" {
-				result.Alone, result.Reason = append(result.Alone, zone), wrong
-			}
-			done.Add(1)
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return ZonesResult{}, classify(err)
 	}
-	slices.Sort(result.Alone)
-	return result, nil
+	slices.Sort(look.Alone)
+	return look.ZonesResult, nil
+}
+
+// verifiedBatch is one look from outside at many zones.
+type verifiedBatch struct {
+	*Verifier
+	// slots bounds the questions in flight.
+	slots  chan struct{}
+	silent silentTargets
+
+	mu sync.Mutex
+	ZonesResult
+}
+
+// zone asks all targets at once.
+func (b *verifiedBatch) zone(ctx context.Context, zone string, targets []Target) error {
+	newest, _, err := b.Versions.Newest(ctx, zone)
+	if errors.Is(err, pdns.ErrNoVersion) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	states := make([]pdns.ServedState, len(targets))
+	var asked sync.WaitGroup
+	for i, target := range targets {
+		asked.Go(func() { states[i] = b.state(ctx, newest, target) })
+	}
+	asked.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	b.note(zone, targets, states)
+	return nil
+}
+
+func (b *verifiedBatch) state(ctx context.Context, newest pdns.Version, target Target) pdns.ServedState {
+	b.slots <- struct{}{}
+	defer func() { <-b.slots }()
+	if b.silent.has(target.ID) {
+		return pdns.ServedSilent
+	}
+	state := b.ask(ctx, newest, target).State
+	if state == pdns.ServedSilent {
+		b.silent.add(target.ID)
+	}
+	return state
+}
+
+func (b *verifiedBatch) note(zone string, targets []Target, states []pdns.ServedState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	wrong := ""
+	for i, state := range states {
+		b.Metrics.verified(string(state))
+		b.Outcomes[string(state)]++
+		// A silent one is lagging; it is reconciled on its return.
+		if state != pdns.ServedCurrent && state != pdns.ServedSilent {
+			wrong = fmt.Sprintf("zone %s is %s on %s, asked from outside", zone, state, targets[i].ID)
+		}
+	}
+	if wrong != "" {
+		b.Alone, b.Reason = append(b.Alone, zone), wrong
+	}
 }
 
 // Starter starts syncs.

@@ -133,3 +133,18 @@ func TestSurveyInParts(t *testing.T) {
 	require.Empty(t, survey(activities.SurveyInput{After: zones[1]}).List, "nothing to compare")
 	require.Equal(t, 1, survey(activities.SurveyInput{Zones: []string{zones[1], "unknown.example."}}).Zones)
 }
+
+// A zone that was found wrong stays wrong until it is transferred, though what is held now says otherwise.
+func TestADistrustedZoneIsOutdated(t *testing.T) {
+	i := newInspected(t, 0)
+	const zone = "distrusted.example."
+	makeZone(t, zone)
+	i.sync(t, false, zone)
+	survey := i.surveyContent(t)
+	require.Empty(t, i.compareContent(t, survey).Wrong)
+	distrust(t, i.hosts, zone)
+	found := i.compareContent(t, survey)
+	require.Equal(t, []string{zone}, found.Wrong)
+	i.sync(t, false, zone)
+	require.Empty(t, i.compareContent(t, survey).Wrong)
+}

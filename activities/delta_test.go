@@ -337,7 +337,7 @@ func TestASecondaryThatStandsElsewhere(t *testing.T) {
 		{"stopped before it could note what it had changed", pdns.AppliedFrom(base, time.Now()), byItself},
 		{"another base", pdns.Applied{Zone: bigZone, Version: base.Version - 1, Serial: base.Serial}, inFull},
 		{"another serial", pdns.Applied{Zone: bigZone, Version: base.Version, Serial: base.Serial - 1}, inFull},
-		{"distrusted", pdns.Applied{Zone: bigZone}, inFull},
+		{"distrusted", pdns.Applied{Zone: bigZone, Version: base.Version, Serial: base.Serial, Distrusted: true}, inFull},
 	} {
 		counted := b.counts(t)[before.how]
 		state, err := applied.Open(t.TempDir(), slog.New(slog.DiscardHandler))

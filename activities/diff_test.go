@@ -94,6 +94,7 @@ func TestADifferenceIsNotApplied(t *testing.T) {
 			onSecondary(t, http.MethodPatch, amended, map[string]any{"rrsets": set})
 		}, activities.AppliedNow},
 		{"PowerDNS sets serials", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"soa_edit_api": "INCREASE"}) }, activities.AppliedNow},
+		{"what stands here was found wrong", func(t *testing.T, h hosts) { distrust(t, h, amended) }, activities.AppliedNow},
 		{"it fails after it was done", func(_ *testing.T, h hosts) { h.secondary.Changer = refusing{h.secondary.Changer} }, activities.AppliedNow},
 		{"missing", func(t *testing.T, h hosts) { require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), amended)) }, activities.AppliedNow},
 		{"another account", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"account": "somebody"}) }, activities.AppliedForeign},
@@ -154,6 +155,16 @@ type countingZones struct {
 func (c *countingZones) Zone(ctx context.Context, zone string) (api.Zone, error) {
 	c.count++
 	return c.PrimaryPowerDNS.Zone(ctx, zone)
+}
+
+// distrust notes that what was applied is not what is served.
+func distrust(t *testing.T, h hosts, zone string) {
+	t.Helper()
+	noted, known, err := h.secondary.Applied.Get(zone)
+	require.NoError(t, err)
+	require.True(t, known)
+	noted.Distrusted = true
+	require.NoError(t, h.secondary.Applied.Set(noted))
 }
 
 // onSecondary calls the API of the secondary with SQLite.

@@ -225,6 +225,126 @@ func TestApplyNeverGoesBackToAnOlderBucket(t *testing.T) {
 	require.Equal(t, exported.Version.Version, applied.Version)
 }
 
+// olderBucket shows one zone as it was before, or fails to open contents.
+type olderBucket struct {
+	activities.Subscriber
+	newest pdns.Version
+}
+
+func (b olderBucket) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+	if b.newest.Version == 0 {
+		return b.Subscriber.Newest(ctx, zone)
+	}
+	return b.newest, 1, nil
+}
+
+func (b olderBucket) Open(context.Context, pdns.Version) (io.ReadCloser, error) {
+	return nil, io.ErrUnexpectedEOF
+}
+
+// What is served was found wrong and could not be transferred. The zone does not go back all the same.
+func TestADistrustedZoneNeverGoesBack(t *testing.T) {
+	h := newHosts(t)
+	const zone = "ahead.example."
+	makeZone(t, zone)
+	var published []pdns.Version
+	for _, serial := range []uint32{5, 6} {
+		set(t, zone, serial, "text")
+		result, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+		published = append(published, result.Version)
+	}
+	_, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+
+	h.secondary.Versions = olderBucket{Subscriber: h.store}
+	_, err = run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, activities.ZonesInput{Zones: []string{zone}, Force: true})
+	require.ErrorContains(t, err, io.ErrUnexpectedEOF.Error())
+	h.secondary.Versions = olderBucket{h.store, published[0]}
+	_, err = apply(h.secondary, zone)
+	require.ErrorContains(t, err, "the bucket is younger")
+	h.secondary.Versions = h.store
+	follower := h.follow(t)
+	follower.Published(pdns.Version{Zone: zone, Version: published[0].Version, Deleted: true}, nil, "")
+	makeZone(t, "after.example.")
+	_, err = export(h.primary, activities.ExportZoneInput{Zone: "after.example."})
+	require.NoError(t, err)
+	_, err = apply(h.secondary, "after.example.") // the tombstone had its turn long before
+	require.NoError(t, err)
+	h.serves(t, zone, 6)
+
+	noted, _, err := h.secondary.Applied.Get(zone)
+	require.NoError(t, err)
+	require.True(t, noted.Distrusted)
+	result, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedNow, result.Outcome, "it is transferred as soon as that can be")
+	noted, _, err = h.secondary.Applied.Get(zone)
+	require.NoError(t, err)
+	require.True(t, noted.Stands(published[1].Version))
+}
+
+// A tombstone of the restored bucket is older than what a secondary serves, which
+// is to go all the same.
+func TestATombstoneIsRaisedAboveWhatIsApplied(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		// lost makes the zone one that is to be gone.
+		lost  func(t *testing.T, h hosts, zone string)
+		raise func(h hosts, zone string, above int64) (activities.ExportZoneResult, error)
+	}{
+		{"agreed.example.", deleted, func(h hosts, zone string, above int64) (activities.ExportZoneResult, error) {
+			h.primary.Peers = alone{others: []string{"primary-2"}}
+			gone, err := export(h.primary, activities.ExportZoneInput{Zone: zone, Above: above})
+			if err != nil || gone.Outcome != activities.ExportGone {
+				return gone, err
+			}
+			return run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone,
+				activities.PublishTombstoneInput{Zone: zone, Revision: gone.Revision, Above: above})
+		}},
+		{"excluded.example.", excluded, func(h hosts, zone string, above int64) (activities.ExportZoneResult, error) {
+			return export(h.primary, activities.ExportZoneInput{Zone: zone, Above: above})
+		}},
+		{"batch.example.", deleted, func(h hosts, zone string, above int64) (activities.ExportZoneResult, error) {
+			_, err := run[activities.ZonesResult](h.primary, h.primary.ExportZones, activities.ZonesInput{Zones: []string{zone}, Above: above})
+			return activities.ExportZoneResult{}, err
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHosts(t)
+			makeZone(t, test.name)
+			exported, err := export(h.primary, activities.ExportZoneInput{Zone: test.name})
+			require.NoError(t, err)
+			_, err = apply(h.secondary, test.name)
+			require.NoError(t, err)
+			test.lost(t, h, test.name)
+			_, err = export(h.primary, activities.ExportZoneInput{Zone: test.name, Proxied: pdns.ProxiedDelete})
+			require.NoError(t, err)
+			ahead := pdns.AppliedFrom(exported.Version, time.Now())
+			ahead.Version += time.Hour.Microseconds()
+			require.NoError(t, h.secondary.Applied.Set(ahead))
+			_, err = apply(h.secondary, test.name)
+			require.ErrorContains(t, err, "the bucket is younger")
+
+			_, err = test.raise(h, test.name, ahead.Version)
+			require.NoError(t, err)
+			raised, _, err := h.store.Newest(t.Context(), test.name)
+			require.NoError(t, err)
+			require.True(t, raised.Deleted)
+			require.Greater(t, raised.Version, ahead.Version)
+			applied, err := apply(h.secondary, test.name)
+			require.NoError(t, err)
+			require.Equal(t, activities.AppliedDelete, applied.Outcome)
+		})
+	}
+}
+
+func deleted(t *testing.T, _ hosts, zone string) { call(t, http.MethodDelete, "/zones/"+zone, nil) }
+
+func excluded(_ *testing.T, h hosts, zone string) {
+	h.primary.Selection = pdns.Selection{Exclude: []string{zone}}
+}
+
 func TestForeignZonesStayUntouched(t *testing.T) {
 	h := newHosts(t)
 	const zone = "foreign.example."

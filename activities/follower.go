@@ -137,7 +137,7 @@ func (f *Follower) apply(ctx context.Context, next publication) {
 }
 
 // bringAhead brings a zone to a published version if that is above the applied
-// one.
+// one, or is that one and is not what is served.
 func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, error) {
 	leave, err := s.Gate.enter(p.version.Zone, s.ID)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, erro
 	if err != nil {
 		return "", err
 	}
-	if known && !p.version.Supersedes(applied.Version) {
+	if known && (applied.Version > p.version.Version || applied.Stands(p.version.Version)) {
 		return AppliedCurrent, nil
 	}
 	outcome, err := s.bring(ctx, p.version, pdns.AppliedIf(applied, known), false, p.open)

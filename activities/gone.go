@@ -63,7 +63,7 @@ func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput
 		return ExportZoneResult{}, classify(fmt.Errorf("delete zone %s: %w", in.Zone, err))
 	}
 	last.Zone = in.Zone
-	if last.Deleted || revision != in.Revision {
+	if last.Deleted && last.Version > in.Above || revision != in.Revision {
 		return p.newest(ExportUnchanged, last, revision), nil
 	}
 	found := p.newest(ExportGone, last, revision)

@@ -410,9 +410,10 @@ func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version
 }
 
 // exportExcluded deals with a zone that PowerDNS holds and that is not
-// distributed. One that was is deleted from the secondaries, like one that is gone.
+// distributed. One that was is deleted from the secondaries, like one that is gone,
+// and so is one of which a secondary has a version above its tombstone.
 func (p *Primary) exportExcluded(ctx context.Context, zone, why string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
-	if revision != 0 && !last.Deleted {
+	if revision != 0 && (!last.Deleted || last.Version <= in.Above) {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}
 	result := p.newest(ExportSkipped, last, revision)

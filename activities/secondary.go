@@ -210,12 +210,12 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		}
 		adopt := how.adopt
 		if how.force || how.adopt {
-			if applied, err = s.distrust(zone); err != nil {
+			if applied, err = s.distrust(zone, applied); err != nil {
 				return ApplyZoneResult{}, err
 			}
 			known, how.force, how.adopt = true, false, false
 		}
-		if known && applied.Version == newest.Version && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
+		if known && applied.Stands(newest.Version) && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
 		}
 		outcome, err = s.bring(ctx, newest, pdns.AppliedIf(applied, known), adopt, s.content)
@@ -255,11 +255,12 @@ func (s *Secondary) stands(ctx context.Context, v pdns.Version) bool {
 // opener returns how to open the content of v, as often as PowerDNS asks for it.
 type opener func(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error)
 
-// distrust notes that none of a zone's versions is known to be served: whoever
-// brings it next, now or after a failure, transfers it whatever it looks like.
-func (s *Secondary) distrust(zone string) (pdns.Applied, error) {
-	nothing := pdns.Applied{Zone: zone}
-	return nothing, s.Applied.Set(nothing)
+// distrust notes that what was applied, if anything, is not known to be served:
+// whoever brings the zone next, now or after a failure, transfers it whatever it
+// looks like. That it never goes back to an older version stays.
+func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, error) {
+	applied.Zone, applied.Distrusted = zone, true
+	return applied, s.Applied.Set(applied)
 }
 
 // now is the time by which signatures are judged.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/miekg/dns"
@@ -48,7 +47,7 @@ func (s *Surveyor) VerifySignatures(ctx context.Context, in VerifySignaturesInpu
 	lines = sampleOf(lines, in.Zones)
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(lines)} })()
-	o := outside{Surveyor: s, in: in, found: newComparison(), silent: make(map[string]bool)}
+	o := outside{Surveyor: s, in: in, found: newComparison()}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(compareAtOnce)
 	for _, line := range lines {
@@ -83,12 +82,9 @@ func sampleOf(lines []pdns.SignedZone, named []string) []pdns.SignedZone {
 // outside is one look from outside at a sample.
 type outside struct {
 	*Surveyor
-	in    VerifySignaturesInput
-	found *comparison
-
-	mu sync.Mutex
-	// silent are the targets that did not answer: they are not waited for again.
-	silent map[string]bool
+	in     VerifySignaturesInput
+	found  *comparison
+	silent silentTargets
 }
 
 // set names an RRset.
@@ -185,7 +181,7 @@ func (o *outside) sets(ctx context.Context, line pdns.SignedZone) ([]set, error)
 // ask asks one target for all sets of one zone.
 func (o *outside) ask(ctx context.Context, target Target, line pdns.SignedZone, sets []set, keys []*dns.DNSKEY) (compared, error) {
 	one := compared{zone: line.Zone, version: line.Version, state: string(pdns.ServedSilent)}
-	if o.isSilent(target.ID) {
+	if o.silent.has(target.ID) {
 		return one, nil
 	}
 	var top []*dns.RRSIG
@@ -195,7 +191,7 @@ func (o *outside) ask(ctx context.Context, target Target, line pdns.SignedZone, 
 			return one, ctx.Err()
 		}
 		if err != nil {
-			o.noteSilent(target.ID)
+			o.silent.add(target.ID)
 			return one, nil //nolint:nilerr // silence is what was found
 		}
 		err = answer.Served()
@@ -234,16 +230,4 @@ func (o *outside) stillNewest(ctx context.Context, one compared) (compared, erro
 		one.state, one.wrong = ComparedChanging, false
 	}
 	return one, nil
-}
-
-func (o *outside) isSilent(id string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.silent[id]
-}
-
-func (o *outside) noteSilent(id string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.silent[id] = true
 }

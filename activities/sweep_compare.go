@@ -125,7 +125,7 @@ func compareEach[L any](ctx context.Context, s *Secondary, lines []L, in Compare
 // settle finds out whether a difference is this secondary's fault, and takes a
 // zone that looks right but has not applied the version for wrong.
 func (s *Secondary) settle(ctx context.Context, one compared, applied pdns.Applied) (compared, error) {
-	if !one.wrong && applied.Version >= one.version {
+	if !one.wrong && applied.Version >= one.version && !applied.Distrusted {
 		return one, nil
 	}
 	newest, _, err := s.Versions.Newest(ctx, one.zone)
@@ -148,6 +148,9 @@ func (s *Secondary) settle(ctx context.Context, one compared, applied pdns.Appli
 	if !one.wrong {
 		one.state, one.wrong = ComparedOutdated, true
 		one.reason = fmt.Sprintf("zone %s: version %d was not applied, what is known of is %d", one.zone, one.version, applied.Version)
+		if applied.Distrusted {
+			one.reason += ", of which something else was found to be served"
+		}
 	}
 	return one, nil
 }

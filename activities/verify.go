@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -86,4 +87,26 @@ func (v *Verifier) ask(ctx context.Context, want pdns.Version, target Target) Se
 	served.Serial = answer.Serial
 	served.State = answer.Compare(want)
 	return served
+}
+
+// silentTargets are those that did not answer in one check of many zones: they are
+// not waited for again.
+type silentTargets struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func (s *silentTargets) has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id]
+}
+
+func (s *silentTargets) add(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids == nil {
+		s.ids = make(map[string]bool)
+	}
+	s.ids[id] = true
 }

@@ -17,7 +17,14 @@ type Applied struct {
 	Records   int       `json:"records"`
 	Deleted   bool      `json:"deleted,omitempty"`
 	AppliedAt time.Time `json:"applied_at"`
+	// Distrusted says that what is served was found not to be Version, so that the
+	// zone must be transferred. Version still is what it must not go back from.
+	Distrusted bool `json:"distrusted,omitempty"`
 }
+
+// Stands reports whether this very version was applied and is not known to be
+// anything else by now.
+func (a Applied) Stands(version int64) bool { return a.Version == version && !a.Distrusted }
 
 // AppliedFrom is what to note once version v was seen served at now.
 func AppliedFrom(v Version, now time.Time) Applied {

@@ -100,9 +100,9 @@ func (d *Differences) add(want Catalogued, h Held, here bool, applied Applied) {
 		d.Missing = append(d.Missing, want.Zone)
 	case !h.Ours:
 		d.Foreign = append(d.Foreign, want.Zone)
-	case h.Serial == want.Serial && applied.Version == want.Version:
+	case h.Serial == want.Serial && applied.Stands(want.Version):
 		d.Right = append(d.Right, want.Zone)
-	case applied.Version > want.Version, applied.Version == want.Version && SerialNewer(h.Serial, want.Serial):
+	case applied.Version > want.Version, applied.Stands(want.Version) && SerialNewer(h.Serial, want.Serial):
 		d.Ahead = append(d.Ahead, want.Zone)
 	default:
 		d.Outdated = append(d.Outdated, want.Zone)

@@ -21,7 +21,9 @@ func TestCatalogue(t *testing.T) {
 func TestCompare(t *testing.T) {
 	catalogue := []pdns.Catalogued{
 		{Zone: "ahead.", Version: 5, Serial: 7},
+		{Zone: "ahead-distrusted.", Version: 5, Serial: 7},
 		{Zone: "applied-ahead.", Version: 5, Serial: 7},
+		{Zone: "distrusted.", Version: 5, Serial: 7},
 		{Zone: "foreign.", Version: 5, Serial: 7},
 		{Zone: "gone.", Version: 5, Deleted: true},
 		{Zone: "gone-foreign.", Version: 5, Deleted: true},
@@ -38,9 +40,12 @@ func TestCompare(t *testing.T) {
 	for _, zone := range []string{"ahead.", "foreign.", "missing.", "outdated.", "right.", "wrapped."} {
 		applied[zone] = pdns.Applied{Version: 5}
 	}
+	for _, zone := range []string{"ahead-distrusted.", "distrusted."} {
+		applied[zone] = pdns.Applied{Version: 5, Distrusted: true}
+	}
 	var held []pdns.Held
 	for zone, serial := range map[string]uint32{
-		"ahead.": 8, "applied-ahead.": 7, "left-over.": 7, "not-known.": 7, "old-version.": 7, "outdated.": 6, "right.": 7,
+		"ahead.": 8, "ahead-distrusted.": 8, "distrusted.": 7, "applied-ahead.": 7, "left-over.": 7, "not-known.": 7, "old-version.": 7, "outdated.": 6, "right.": 7,
 		"unpublished.": 7, "wrapped.": 4294967295, "orphaned.": 7, "another-orphan.": 7,
 	} {
 		held = append(held, pdns.Held{Zone: zone, Serial: serial, Ours: true})
@@ -49,14 +54,14 @@ func TestCompare(t *testing.T) {
 	d := pdns.Compare(catalogue, held, applied)
 	require.Equal(t, pdns.Differences{
 		Missing:  []string{"missing."},
-		Outdated: []string{"not-known.", "old-version.", "outdated.", "wrapped."},
+		Outdated: []string{"ahead-distrusted.", "distrusted.", "not-known.", "old-version.", "outdated.", "wrapped."},
 		Ahead:    []string{"ahead.", "applied-ahead."},
 		LeftOver: []string{"left-over."},
 		Orphaned: []string{"another-orphan.", "orphaned."},
 		Foreign:  []string{"foreign."},
 		Right:    []string{"right."},
 	}, d)
-	require.Len(t, d.Wrong(), 11)
+	require.Len(t, d.Wrong(), 13)
 	require.IsIncreasing(t, d.Wrong())
 }
 

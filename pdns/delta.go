@@ -80,7 +80,7 @@ func (v Version) Holds(object string) bool {
 
 // AppliesTo reports whether Sets may be applied where a was applied.
 func (d *Delta) AppliesTo(a Applied) bool {
-	return !a.Deleted && slices.Contains(d.Chain, DeltaStep{a.Version, a.Serial})
+	return !a.Deleted && !a.Distrusted && slices.Contains(d.Chain, DeltaStep{a.Version, a.Serial})
 }
 
 // Since returns the RRsets that have changed after a version of the chain, those

@@ -115,6 +115,7 @@ func TestADeltaFollowsADelta(t *testing.T) {
 		{pdns.Applied{Version: 7, Serial: 70}, false},
 		{pdns.Applied{Version: 4, Serial: 50}, false},
 		{pdns.Applied{Version: 5, Serial: 50, Deleted: true}, false},
+		{pdns.Applied{Version: 5, Serial: 50, Distrusted: true}, false},
 		{pdns.Applied{}, false},
 	} {
 		require.Equal(t, c.applies, second.Delta.AppliesTo(c.applied), "%+v", c.applied)

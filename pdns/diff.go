@@ -24,7 +24,7 @@ type Diff struct {
 
 // AppliesTo reports whether the sets lead from what was applied to v.
 func (d *Diff) AppliesTo(a Applied) bool {
-	return d != nil && !a.Deleted && d.From == DeltaStep{a.Version, a.Serial}
+	return d != nil && !a.Deleted && !a.Distrusted && d.From == DeltaStep{a.Version, a.Serial}
 }
 
 // Owners are the types of RRsets at each name (canonical) of a zone.

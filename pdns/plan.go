@@ -70,7 +70,7 @@ func (p *Plan) add(v Version, holds map[string]Held, applied Applied) {
 		p.Blocked++
 	case v.Deleted && here && h.Ours:
 		p.Delete = append(p.Delete, v.Zone)
-	case v.Deleted, here && h.Serial == v.Serial && applied.Version == v.Version:
+	case v.Deleted, here && h.Serial == v.Serial && applied.Stands(v.Version):
 		p.Current++
 	default:
 		p.Apply = append(p.Apply, v.Zone)

@@ -31,6 +31,10 @@ func TestPlanReconcile(t *testing.T) {
 			applied: map[string]Applied{"a.": {Version: 1}}, want: Plan{Apply: []string{"a."}},
 		},
 		{
+			name: "distrusted", newest: []Version{version("a.", 1, 7)}, held: []Held{ours("a.", 7)},
+			applied: map[string]Applied{"a.": {Version: 1, Distrusted: true}}, want: Plan{Apply: []string{"a."}},
+		},
+		{
 			name: "PowerDNS lost what was applied", newest: []Version{version("a.", 1, 7)}, held: []Held{ours("a.", 6)},
 			applied: map[string]Applied{"a.": {Version: 1}}, want: Plan{Apply: []string{"a."}},
 		},

@@ -85,6 +85,19 @@ func verifying(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
+// verifyingMany is the same for a batch, which takes longer. It ends in any case,
+// so that checks do not pile up on the queue where exports are waiting.
+func verifyingMany(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              PrimaryQueue,
+		ScheduleToCloseTimeout: 5 * time.Minute,
+		StartToCloseTimeout:    2 * time.Minute,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(time.Second, 0),
+		Summary:                summary,
+	})
+}
+
 // onSecondary is for bringing one zone to its newest version on one secondary.
 // Large zones get the time that PowerDNS needs to store them.
 func onSecondary(ctx workflow.Context, id string, records int, summary string) workflow.Context {

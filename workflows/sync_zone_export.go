@@ -37,9 +37,13 @@ func (s *zoneSync) export(ctx workflow.Context) {
 		activities.DiscoverSecondariesInput{})
 	s.asked = s.proxied
 	s.proxied = pdns.NotProxied // what is asked for meanwhile is for the next export
+	above := s.above
 	result, err := s.exportZone(ctx)
 	s.discovered(ctx, found)
 	s.exported(ctx, result, err)
+	if now := workflow.Now(ctx); above > 0 && s.newest.Version <= above && !s.retryAt.After(now) {
+		s.retryAt = now.Add(s.primaries.again(lookAgainWithin)) // secondaries will ask for it again at once
+	}
 	s.exportsEnded++
 	s.nextExport = workflow.Now(ctx).Add(s.timing.MinInterval)
 }

@@ -199,6 +199,12 @@ func (s *zoneSync) lookAgain(ctx workflow.Context, result activities.ExportZoneR
 	s.outcome = ""
 	s.proxied = s.asked.And(s.proxied)
 	s.request()
-	s.retryAt = now.Add(max(lookAgainAfter, min(lookAgainAfter<<min(p.Looks, 10), lookAgainWithin, left)))
+	s.retryAt = now.Add(p.again(left))
+}
+
+// again is how long to wait before it is looked again, with so much time left.
+func (p *primaries) again(left time.Duration) time.Duration {
+	wait := max(lookAgainAfter, min(lookAgainAfter<<min(p.Looks, 10), lookAgainWithin, left))
 	p.Looks++
+	return wait
 }

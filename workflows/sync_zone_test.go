@@ -247,6 +247,31 @@ func TestSyncZoneExportsAboveWhatASecondaryServes(t *testing.T) {
 	require.Equal(t, OutcomeInSync, result.Outcome)
 }
 
+// Where exports do not get above what a secondary serves, each waits longer.
+func TestSyncZoneDoesNotSpinBelowWhatASecondaryServes(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.serving(pdns.ServedCurrent)
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			if n := env.exports.Add(1); n <= 5 {
+				return published(in.Zone, n), nil
+			}
+			return published(in.Zone, 1001), nil
+		})
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+			if in.Version < 1000 {
+				return activities.ApplyZoneResult{}, temporal.NewNonRetryableApplicationError("newer", activities.ErrTypeNewerApplied, nil, int64(1000))
+			}
+			return applied(ctx, in)
+		})
+	began := env.Now()
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Equal(t, 6, result.Exports)
+	require.GreaterOrEqual(t, env.Now().Sub(began), (2+4+8+16)*time.Second)
+}
+
 func TestSyncZoneAsksEveryPrimaryBeforeATombstone(t *testing.T) {
 	gone := activities.ExportZoneResult{
 		Outcome: activities.ExportGone, Primary: "primary-1", Revision: 7, Peers: []string{"primary-2"}, Timing: testTiming,

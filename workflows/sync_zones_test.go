@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -100,4 +101,18 @@ func TestSyncZonesRefusesBadInput(t *testing.T) {
 		env.ExecuteWorkflow(SyncZones, SyncZonesInput{Zones: zones})
 		require.ErrorContains(t, env.GetWorkflowError(), `SyncZones needs {"zones":["example.org.",…]}`)
 	}
+}
+
+// A check from outside that never comes to an end holds up neither the batch nor,
+// on the same queue, exports.
+func TestSyncZonesEndsWithoutItsCheck(t *testing.T) {
+	env := newBatchTest(t, "a")
+	env.OnActivity(primary.ExportZones, mock.Anything, mock.Anything).
+		Return(activities.ZonesResult{Outcomes: map[string]int{activities.ExportPublished: 1}, Timing: testTiming}, nil)
+	env.OnActivity(secondary.ApplyZones, mock.Anything, mock.Anything).
+		Return(activities.ZonesResult{Outcomes: map[string]int{activities.AppliedNow: 1}}, nil)
+	env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, errors.New("unreachable"))
+	result := env.runBatch(t, SyncZonesInput{Zones: []string{"a.example."}})
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Contains(t, result.Error, "check from outside: ")
 }

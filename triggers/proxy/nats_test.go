@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -136,19 +138,54 @@ func TestNATSDuplicates(t *testing.T) {
 	}
 }
 
+// TestEventOfSlowRequest is stored although NATS has one of a request that began
+// later and was answered sooner, of which only the acknowledgement was lost.
+func TestEventOfSlowRequest(t *testing.T) {
+	s := stacktest.Start(t, "nats")
+	js := brokertest.Fresh(t, s)
+	send := publishTo(js, testSubjects, "primary-1", nil)
+	away := errors.New("away")
+	reach := func(ctx context.Context, i intent) error { return errors.Join(send(ctx, i), away) }
+	r := newTestRelay(t, func(ctx context.Context, i intent) error { return reach(ctx, i) })
+	var changes [2]*pending
+	for n := range changes {
+		var err error
+		if changes[n], err = r.begin(t.Context(), "example.org.", pdns.ChangeModify, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slow, quick := changes[0], changes[1]
+	quick.settle(true)
+	r.sends.Wait()
+	if events, _ := storedEvents(t, js); len(events) != 1 {
+		t.Fatalf("%+v", events)
+	}
+	reach = func(context.Context, intent) error { return away }
+	slow.settle(true)
+	r.sends.Wait()
+	reach = send
+	if err := r.drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if events, _ := storedEvents(t, js); len(events) != 2 {
+		t.Errorf("%+v", events)
+	}
+	waitFor(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
+}
+
 // TestStreamMissing keeps the change until the stream is made.
 func TestStreamMissing(t *testing.T) {
 	s := stacktest.Start(t, "nats")
 	js := brokertest.Fresh(t, s)
 	brokertest.Empty(t, js)
 	p := realProxy(t, s)
-	id := fastChange(t, p, "PUT", zonePath)
+	fastChange(t, p, "PUT", zonePath)
 	waitFor(t, "a failure", func() bool { return p.metric("pdnsdist_events_published_total", "failed") > 0 })
 	if _, err := broker.Ensure(t.Context(), js, brokertest.Config(s, "primary")); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, "the event", func() bool {
 		events, _ := storedEvents(t, js)
-		return slices.ContainsFunc(events, func(e pdns.Event) bool { return e.ChangeID == id })
+		return slices.ContainsFunc(events, func(e pdns.Event) bool { return e.Zone == "example.org." })
 	})
 }

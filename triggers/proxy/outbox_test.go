@@ -195,10 +195,43 @@ func TestSecondEvent(t *testing.T) {
 	if err := r.drain(t.Context()); err != nil || len(js.list()) != 2 {
 		t.Fatalf("%v, events: %+v", err, js.list())
 	}
+	// What was exported for the first change is no answer to the second.
+	if sent := js.list(); sent[0].ChangeID != change.ChangeID || sent[1].ChangeID == change.ChangeID {
+		t.Errorf("events: %+v", sent)
+	}
 	waitFor(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
 }
 
-// TestDrainCoalesces sends one event a zone, of its newest change.
+// TestSecondEventOfSeveral is sent under the ID of a change that has had none, and
+// may still be of a delete.
+func TestSecondEventOfSeveral(t *testing.T) {
+	js := &fakeNATS{}
+	r := newTestRelay(t, publishTo(js, testSubjects, "primary-1", nil))
+	for _, i := range []intent{
+		{ChangeID: "1", Kind: pdns.ChangeDelete},
+		{ChangeID: "2", Kind: pdns.ChangeModify, Later: true},
+		{ChangeID: "3", Kind: pdns.ChangeModify, Later: true, Due: time.Now()},
+	} {
+		i.Zone, i.CreatedAt = "example.org.", time.Now()
+		if err := r.outbox.put(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the others to be removed", func() bool { return r.outbox.pending() == 1 })
+	page, _, err := r.outbox.page(nil, 10)
+	if err != nil || page[0].ChangeID != "2" || page[0].Kind != pdns.ChangeDelete || page[0].Due.IsZero() {
+		t.Errorf("%v, noted: %+v", err, page)
+	}
+	if sent := js.list(); len(sent) != 1 || sent[0].subject != testSubjects.Delete {
+		t.Errorf("events: %+v", sent)
+	}
+}
+
+// TestDrainCoalesces sends one event a zone, under an ID of its own and as a delete
+// where one of its changes is.
 func TestDrainCoalesces(t *testing.T) {
 	var mu sync.Mutex
 	sent := map[string][]intent{}
@@ -212,18 +245,18 @@ func TestDrainCoalesces(t *testing.T) {
 		sent[i.Zone] = append(sent[i.Zone], i)
 		return nil
 	})
-	var last [3]string
+	began := map[string]bool{}
 	const changes = 60
 	for n := range changes {
 		kind := pdns.ChangeModify
-		if n >= changes-3 {
+		if n < 3 {
 			kind = pdns.ChangeDelete
 		}
 		change, err := r.begin(t.Context(), fmt.Sprintf("z%d.example.", n%3), kind, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		last[n%3] = change.ChangeID
+		began[change.ChangeID] = true
 		change.settle(true)
 	}
 	waitFor(t, "all to fail", func() bool {
@@ -242,8 +275,8 @@ func TestDrainCoalesces(t *testing.T) {
 	}
 	for n := range 3 {
 		got := sent[fmt.Sprintf("z%d.example.", n)]
-		if len(got) != 1 || got[0].ChangeID != last[n] || got[0].Kind != pdns.ChangeDelete {
-			t.Errorf("zone %d: %+v, want %s", n, got, last[n])
+		if len(got) != 1 || got[0].ChangeID == "" || began[got[0].ChangeID] || got[0].Kind != pdns.ChangeDelete {
+			t.Errorf("zone %d: %+v", n, got)
 		}
 	}
 	waitFor(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })

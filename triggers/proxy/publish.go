@@ -40,10 +40,15 @@ func (s Subjects) of(kind pdns.ChangeKind) string {
 
 // publishTo returns what sends an intent's event. NATS stores one event for
 // each Nats-Msg-Id within the stream's window for duplicates, so that publishing
-// twice is harmless.
+// twice is harmless. A second event is a change of its own: what was exported for
+// the first does not answer it.
 func publishTo(js Publisher, subjects Subjects, primary string, prove Prover) func(context.Context, intent) error {
 	return func(ctx context.Context, i intent) error {
-		event := pdns.Event{Zone: i.Zone, CreatedAt: i.CreatedAt, ChangeID: i.ChangeID, Primary: primary, Taken: i.taken, RRsets: i.rrsets}
+		id := i.ChangeID
+		if !i.Due.IsZero() {
+			id += "/second"
+		}
+		event := pdns.Event{Zone: i.Zone, CreatedAt: i.CreatedAt, ChangeID: id, Primary: primary, Taken: i.taken, RRsets: i.rrsets}
 		if prove != nil {
 			var err error
 			if event.Proof, err = prove(ctx, event, i.Kind); err != nil {
@@ -53,10 +58,6 @@ func publishTo(js Publisher, subjects Subjects, primary string, prove Prover) fu
 		data, err := json.Marshal(event)
 		if err != nil {
 			return err
-		}
-		id := i.ChangeID
-		if !i.Due.IsZero() {
-			id += "/second"
 		}
 		msg := &nats.Msg{Subject: subjects.of(i.Kind), Data: data}
 		if header := trace.Header(ctx); header != "" {

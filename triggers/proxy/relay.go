@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,14 +133,41 @@ func (r *relay) send(i intent) {
 	})
 }
 
+// merge returns what is published for intents of one zone, oldest first.
+//
+// That of several has an ID of its own. They are in the order in which their
+// requests came, not in that of the answers: under the newest one's ID, whose event
+// may have gone out, and its zone been exported, before another request was
+// answered, NATS would drop the event, or the export be taken for done.
+func merge(same []intent) (intent, error) {
+	event := same[len(same)-1]
+	if len(same) == 1 {
+		return event, nil
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return intent{}, err
+	}
+	event.ChangeID, event.Due = id.String(), time.Time{}
+	// A zone that a call deleted may go whatever else was asked of it.
+	if slices.ContainsFunc(same, func(i intent) bool { return i.Kind == pdns.ChangeDelete }) {
+		event.Kind = pdns.ChangeDelete
+	}
+	return event, nil
+}
+
 // deliver publishes one event for intents of one zone, oldest first, all busy,
 // and settles what becomes of them.
 func (r *relay) deliver(ctx context.Context, same []intent) error {
-	newest := same[len(same)-1]
+	event, err := merge(same)
+	if err != nil {
+		r.free(ids(same)...)
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	ctx, ended := trace.Start(trace.Join(ctx, newest.Trace), "proxy event")
-	err := r.publish(ctx, newest)
+	ctx, ended := trace.Start(trace.Join(ctx, event.Trace), "proxy event")
+	err = r.publish(ctx, event)
 	ended(err)
 	if err != nil {
 		r.metrics.published.WithLabelValues("failed").Inc()
@@ -148,17 +176,16 @@ func (r *relay) deliver(ctx context.Context, same []intent) error {
 	}
 	r.metrics.published.WithLabelValues("ok").Inc()
 	r.state.OK()
-	again := false
-	for _, i := range same {
-		again = again || r.needsSecondLook(i)
-	}
-	if again {
-		newest.Due = time.Now().Add(secondLook).UTC()
-		if err := r.outbox.put(newest); err != nil {
-			r.log.Error("cannot note that a zone needs a second event", "zone", newest.Zone, "change_id", newest.ChangeID, "error", err)
+	// The second event has the ID of an intent that needs it: one that has had its
+	// own would be dropped by NATS.
+	if at := slices.IndexFunc(same, r.needsSecondLook); at >= 0 {
+		again := same[at]
+		again.Kind, again.Due = event.Kind, time.Now().Add(secondLook).UTC()
+		if err := r.outbox.put(again); err != nil {
+			r.log.Error("cannot note that a zone needs a second event", "zone", again.Zone, "change_id", again.ChangeID, "error", err)
 		}
-		r.free(newest.ChangeID)
-		same = same[:len(same)-1]
+		r.free(again.ChangeID)
+		same = slices.Delete(same, at, at+1)
 	}
 	r.clear(ids(same)...)
 	return nil
