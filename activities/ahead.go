@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -140,11 +141,32 @@ func (a *Ahead) holdPlace(ended <-chan struct{}, cancel func()) {
 	}
 }
 
+// exportAfter exports from the version that this host knows of. Where it publishes,
+// the compare-and-set says that this was the newest; that nothing has changed since
+// is said of the newest one alone, so it must have been that.
 func (a *Ahead) exportAfter(ctx context.Context, zone string, start *headStart) (ExportZoneResult, error) {
-	last, revision, err := a.last(ctx, zone)
+	if a.known != nil {
+		if last, revision, ok := a.known(zone); ok {
+			result, err := a.exportFrom(ctx, zone, last, revision, start)
+			switch {
+			case errors.Is(err, pdns.ErrVersionConflict):
+			case err != nil || result.Outcome != ExportUnchanged:
+				return result, err
+			default:
+				if _, newest, err := a.primary.last(ctx, zone); err != nil || newest == result.Revision {
+					return result, err
+				}
+			}
+		}
+	}
+	last, revision, err := a.primary.last(ctx, zone)
 	if err != nil {
 		return ExportZoneResult{}, err
 	}
+	return a.exportFrom(ctx, zone, last, revision, start)
+}
+
+func (a *Ahead) exportFrom(ctx context.Context, zone string, last pdns.Version, revision uint64, start *headStart) (ExportZoneResult, error) {
 	if result, made := a.exportDelta(ctx, last, revision, start); made {
 		return result, nil
 	}
@@ -163,16 +185,6 @@ func (a *Ahead) newest(ctx context.Context, zone string, atLeast int64) (pdns.Ve
 		}
 	}
 	return a.primary.Versions.Newest(ctx, zone)
-}
-
-// last is the zone's newest version before it is looked at.
-func (a *Ahead) last(ctx context.Context, zone string) (pdns.Version, uint64, error) {
-	if a.known != nil {
-		if last, revision, ok := a.known(zone); ok {
-			return last, revision, nil
-		}
-	}
-	return a.primary.last(ctx, zone)
 }
 
 // headStart is one export ahead and the changes that it covers: those that were

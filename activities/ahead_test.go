@@ -98,6 +98,41 @@ func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
 	require.ErrorContains(t, err, "127.0.0.1:1", "looked itself")
 }
 
+// What this host knows of a zone may be old: nothing counts as unchanged, or as gone already, since then.
+func TestAnExportAheadFromAnOldVersion(t *testing.T) {
+	h := newHosts(t)
+	makeZone(t, "ahead.example.")
+	set(t, "ahead.example.", 7, "seven")
+	_, err := export(h.primary, changes())
+	require.NoError(t, err)
+	old, revision, err := h.store.Newest(t.Context(), "ahead.example.")
+	require.NoError(t, err)
+	set(t, "ahead.example.", 8, "eight")
+	eight, err := export(h.primary, changes())
+	require.NoError(t, err)
+	ahead := activities.NewAhead(t.Context(), h.primary, func(string) (pdns.Version, uint64, bool) { return old, revision, true })
+
+	set(t, "ahead.example.", 7, "seven") // as it was in the old version
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "change-1"))
+	again, err := export(h.primary, changes("change-1"))
+	require.NoError(t, err)
+	require.EqualValues(t, 7, again.Version.Serial)
+	require.Greater(t, again.Version.Version, eight.Version.Version)
+
+	set(t, "ahead.example.", 9, "nine") // and one that loses the compare-and-set
+	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-2", nil, "")
+	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "change-2"))
+
+	old, revision = pdns.Version{Zone: "ahead.example.", Version: 1, Deleted: true, Publisher: "primary-1"}, 1
+	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
+	ahead.Changed("ahead.example.", pdns.ChangeDelete, "gone", nil, "")
+	result, err := export(h.primary, changes("gone"))
+	require.NoError(t, err)
+	require.True(t, result.Version.Deleted)
+	require.Greater(t, result.Version.Version, again.Version.Version)
+}
+
 // An export that takes long is not begun anew by the sync: it goes on, in a place of its own. A second such at the same time is
 // left to its sync.
 func TestALongExportAheadGoesOn(t *testing.T) {

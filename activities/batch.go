@@ -83,7 +83,7 @@ type batchProgress struct {
 func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Versions: make(map[string]int64), Primary: p.ID, Timing: p.Timing}, behind: make(map[string][]string)}
+	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Versions: make(map[string]int64, len(in.Zones)), Primary: p.ID, Timing: p.Timing}, behind: make(map[string][]string)}
 	var gone goneZones
 	var group errgroup.Group
 	group.SetLimit(batchExportsAtOnce)
@@ -253,7 +253,7 @@ type verifiedBatch struct {
 
 // zone asks all targets at once.
 func (b *verifiedBatch) zone(ctx context.Context, zone string, targets []Target) error {
-	newest, _, err := b.Versions.Newest(ctx, zone)
+	newest, _, err := b.Verifier.Versions.Newest(ctx, zone)
 	if errors.Is(err, pdns.ErrNoVersion) {
 		return nil
 	}
