@@ -149,7 +149,7 @@ func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneR
 		}
 	}
 	var result activities.ExportZoneResult
-	err := workflow.ExecuteActivity(onAnyPrimary(ctx, "publish that "+s.in.Zone+" is gone"), primary.PublishTombstone,
+	err := workflow.ExecuteActivity(exporting(ctx, "publish that "+s.in.Zone+" is gone"), primary.PublishTombstone,
 		activities.PublishTombstoneInput{Zone: s.in.Zone, Revision: gone.Revision, Above: s.above, Primary: gone.Primary, Proxied: s.asked}).Get(ctx, &result)
 	result.Primary = gone.Primary
 	if err != nil || result.Outcome == activities.ExportHeld {
@@ -197,8 +197,7 @@ func (s *zoneSync) lookAgain(ctx workflow.Context, result activities.ExportZoneR
 			p.Taker, result.Primary, left.Round(time.Second))
 	}
 	s.outcome = ""
-	s.proxied = s.asked.And(s.proxied)
-	s.request()
+	s.unanswered()
 	s.retryAt = now.Add(max(lookAgainAfter, min(lookAgainAfter<<min(p.Looks, 10), lookAgainWithin, left)))
 	p.Looks++
 }

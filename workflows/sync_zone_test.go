@@ -26,24 +26,32 @@ var testTiming = activities.Timing{MinInterval: 50 * time.Millisecond, EventChec
 // real servers cannot be made to show at a chosen moment.
 type syncTest struct {
 	*testsuite.TestWorkflowEnvironment
+	t       *testing.T
 	exports atomic.Int64
 }
 
 func newSyncTest(t *testing.T, ids ...string) *syncTest {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	env := &syncTest{TestWorkflowEnvironment: newEnvironment(&suite)}
-	env.RegisterWorkflow(SyncZone)
-	env.RegisterActivity(&activities.Primary{})
-	env.RegisterActivity(&activities.Directory{})
-	env.RegisterActivity(&activities.Verifier{})
-	env.RegisterActivity(&activities.Secondary{})
+	env := newUnlistedTest(t)
 	var targets []activities.Target
 	for _, id := range ids {
 		targets = append(targets, activities.Target{ID: id, DNSAddress: "127.0.0.1:53", Reachable: true})
 	}
 	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).
 		Return(activities.DiscoverSecondariesResult{Targets: targets}, nil).Maybe()
+	return env
+}
+
+// newUnlistedTest leaves it to the test which secondaries are found.
+func newUnlistedTest(t *testing.T) *syncTest {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := &syncTest{t: t, TestWorkflowEnvironment: newEnvironment(&suite)}
+	env.RegisterWorkflow(SyncZone)
+	env.RegisterActivity(&activities.Primary{})
+	env.RegisterActivity(&activities.Directory{})
+	env.RegisterActivity(&activities.Verifier{})
+	env.RegisterActivity(&activities.Secondary{})
 	return env
 }
 
@@ -415,4 +423,101 @@ func TestSyncZoneTellsTheGuardWhatAnAPICallAskedFor(t *testing.T) {
 	env.run(t, SyncZoneInput{Zone: "example.org.", Proxied: pdns.ProxiedDelete})
 	require.Equal(t, []pdns.Proxied{pdns.ProxiedDelete, pdns.ProxiedDelete, pdns.NotProxied}, told)
 	env.AssertExpectations(t)
+}
+
+// failing makes exports fail for as long as within says.
+func (e *syncTest) failing(within time.Duration) *[]activities.ExportZoneInput {
+	until := e.Now().Add(within)
+	var asked []activities.ExportZoneInput
+	e.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			asked = append(asked, in)
+			// The environment ends unbounded retries after ten, Temporal never does.
+			require.LessOrEqual(e.t, activity.GetInfo(ctx).ScheduleToCloseTimeout, exportWithin)
+			if e.Now().Before(until) {
+				return activities.ExportZoneResult{}, errors.New("no room in the bucket")
+			}
+			return published(in.Zone, e.exports.Add(1)), nil
+		})
+	return &asked
+}
+
+func TestSyncZoneContinuesAsNewThoughNoPrimaryCanExport(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.failing(24 * time.Hour)
+	start := env.Now()
+	env.RegisterDelayedCallback(func() {
+		for range continueAfter {
+			env.SignalWorkflow(SignalZoneChanged, ZoneChange{Proxied: pdns.ProxiedDelete})
+		}
+	}, time.Second)
+	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org.", Trigger: TriggerEvent})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	require.Less(t, env.Now().Sub(start), exportWithin)
+	var in SyncZoneInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	require.True(t, in.Carried.Requested)
+	require.Equal(t, pdns.ProxiedDelete, in.Carried.Proxied)
+	require.Contains(t, in.Carried.Error, "no room in the bucket")
+}
+
+// Also with what the API call asked for.
+func TestSyncZoneKeepsAChangeUntilAPrimaryCanExport(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.applying()
+	env.serving(pdns.ServedCurrent)
+	asked := env.failing(time.Hour)
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(QueryStatus)
+		require.NoError(t, err)
+		var status SyncZoneResult
+		require.NoError(t, value.Get(&status))
+		require.Contains(t, status.Error, "no room in the bucket")
+	}, 30*time.Minute)
+	start := env.Now()
+	result := env.run(t, SyncZoneInput{Zone: "example.org.", Proxied: pdns.ProxiedDelete})
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Empty(t, result.Error)
+	require.Equal(t, pdns.ProxiedDelete, (*asked)[len(*asked)-1].Proxied)
+	require.Less(t, env.Now().Sub(start), time.Hour+time.Minute, "it is used again within seconds")
+}
+
+func TestSyncZoneWaitsForTheSecondariesToBeListed(t *testing.T) {
+	env := newUnlistedTest(t)
+	env.exporting()
+	env.applying()
+	env.serving(pdns.ServedCurrent)
+	start := env.Now()
+	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
+			if env.Now().Sub(start) < time.Hour {
+				return activities.DiscoverSecondariesResult{}, errors.New("no roster")
+			}
+			return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "a"}}}, nil
+		})
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Greater(t, result.Exports, 1, "changes are exported meanwhile")
+}
+
+// The dispatcher takes refused signals as accepted.
+func TestSyncZoneOwesAnExportForWhatTemporalRefused(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.exporting()
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).After(10 * time.Second).Return(applied)
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(UpdateSync, "1", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}}, ZoneChange{})
+		for range continueAfter {
+			env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
+		}
+	}, time.Second)
+	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org."})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	var in SyncZoneInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	require.Equal(t, continueAfter+1, in.Carried.Changes)
+	require.Greater(t, in.Carried.Exports, 1, "all that arrived has been exported")
+	require.True(t, in.Carried.Requested)
 }
