@@ -302,8 +302,8 @@ func (s *zoneSync) shallContinue(ctx workflow.Context) bool {
 
 // continueAsNew hands all state to a fresh run. Applies in flight are cancelled
 // with this run and begun again by the next; the zone's lock on the secondary
-// keeps them apart. A run with many signals may have been refused more since its
-// last export: another is owed.
+// keeps them apart. So is a check from outside that is under way. A run with many
+// signals may have been refused more since its last export: another is owed.
 func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	in := s.in
 	carried := s.counts
@@ -311,6 +311,9 @@ func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested || s.signals >= continueAfter, s.lastError
 	carried.Secondaries, carried.Primaries, carried.Proxied = s.statuses(), s.primaries, s.proxied
 	carried.Unproven = s.unproven
+	if s.checking && carried.UncheckedSince.IsZero() {
+		carried.UncheckedSince = workflow.Now(ctx)
+	}
 	in.Primary, in.Carried = s.primaries.Taker, &carried
 	return workflow.NewContinueAsNewError(ctx, SyncZone, in)
 }

@@ -103,6 +103,18 @@ func (e *syncTest) run(t *testing.T, in SyncZoneInput) SyncZoneResult {
 	return result
 }
 
+// continued returns what the next run takes over.
+func (e *syncTest) continued(t *testing.T) SyncZoneCarried {
+	t.Helper()
+	e.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org.", Trigger: TriggerEvent})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, e.GetWorkflowError(), &next)
+	var in SyncZoneInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	require.NotNil(t, in.Carried)
+	return *in.Carried
+}
+
 func TestSyncZoneReachesEverySecondary(t *testing.T) {
 	env := newSyncTest(t, "a", "b")
 	env.exporting()
@@ -425,6 +437,24 @@ func TestSyncZoneTellsTheGuardWhatAnAPICallAskedFor(t *testing.T) {
 	env.AssertExpectations(t)
 }
 
+func TestSyncZoneContinuesAsNewWithItsCheck(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			result := published(in.Zone, env.exports.Add(1))
+			result.Timing.MinInterval = 10 * time.Second
+			return result, nil
+		})
+	env.applying()
+	env.serving(pdns.ServedCurrent).After(time.Minute)
+	for _, at := range []time.Duration{15 * time.Second, 16 * time.Second} {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalZoneChanged, ZoneChange{}) }, at)
+	}
+	// The check is under way, and the second of these changes waits.
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, testTiming.EventCheckWait+time.Second)
+	require.False(t, env.continued(t).UncheckedSince.IsZero(), "the check is owed")
+}
+
 // failing makes exports fail for as long as within says.
 func (e *syncTest) failing(within time.Duration) *[]activities.ExportZoneInput {
 	until := e.Now().Add(within)
@@ -451,15 +481,11 @@ func TestSyncZoneContinuesAsNewThoughNoPrimaryCanExport(t *testing.T) {
 			env.SignalWorkflow(SignalZoneChanged, ZoneChange{Proxied: pdns.ProxiedDelete})
 		}
 	}, time.Second)
-	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org.", Trigger: TriggerEvent})
-	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	carried := env.continued(t)
 	require.Less(t, env.Now().Sub(start), exportWithin)
-	var in SyncZoneInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
-	require.True(t, in.Carried.Requested)
-	require.Equal(t, pdns.ProxiedDelete, in.Carried.Proxied)
-	require.Contains(t, in.Carried.Error, "no room in the bucket")
+	require.True(t, carried.Requested)
+	require.Equal(t, pdns.ProxiedDelete, carried.Proxied)
+	require.Contains(t, carried.Error, "no room in the bucket")
 }
 
 // Also with what the API call asked for.
@@ -512,12 +538,8 @@ func TestSyncZoneOwesAnExportForWhatTemporalRefused(t *testing.T) {
 			env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
 		}
 	}, time.Second)
-	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org."})
-	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, env.GetWorkflowError(), &next)
-	var in SyncZoneInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
-	require.Equal(t, continueAfter+1, in.Carried.Changes)
-	require.Greater(t, in.Carried.Exports, 1, "all that arrived has been exported")
-	require.True(t, in.Carried.Requested)
+	carried := env.continued(t)
+	require.Equal(t, continueAfter+1, carried.Changes)
+	require.Greater(t, carried.Exports, 1, "all that arrived has been exported")
+	require.True(t, carried.Requested)
 }
