@@ -319,12 +319,14 @@ func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 }
 
 // sync is the update handler: it asks for an export and answers once every
-// secondary serves it or is lagging.
+// secondary serves it or is lagging. It does not wait for what changes meanwhile:
+// in a zone that changes all the time one that is absent never has nothing to do,
+// and a run with a handler cannot continue as new.
 func (s *zoneSync) sync(ctx workflow.Context, change ZoneChange) (SyncZoneResult, error) {
 	owed := s.exportsBegun + 1
 	s.want(ctx, change)
-	err := workflow.Await(ctx, func() bool { return s.exportsEnded >= owed && s.running() == 0 })
-	return s.result(), err
+	err := workflow.Await(ctx, func() bool { return s.exportsEnded >= owed && s.handedOut(owed) })
+	return s.settled(), err
 }
 
 func (s *zoneSync) finish(ctx workflow.Context) (SyncZoneResult, error) {

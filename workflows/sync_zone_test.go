@@ -533,7 +533,7 @@ func TestSyncZoneOwesAnExportForWhatTemporalRefused(t *testing.T) {
 	env.exporting()
 	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).After(10 * time.Second).Return(applied)
 	env.RegisterDelayedCallback(func() {
-		env.UpdateWorkflow(UpdateSync, "1", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}}, ZoneChange{})
+		env.UpdateWorkflowNoRejection(UpdateSync, "1", t, ZoneChange{})
 		for range continueAfter {
 			env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
 		}
@@ -542,4 +542,49 @@ func TestSyncZoneOwesAnExportForWhatTemporalRefused(t *testing.T) {
 	require.Equal(t, continueAfter+1, carried.Changes)
 	require.Greater(t, carried.Exports, 1, "all that arrived has been exported")
 	require.True(t, carried.Requested)
+}
+
+func TestSyncZoneAnswersWhileTheZoneChangesOn(t *testing.T) {
+	env := newSyncTest(t, "dead", "slow")
+	env.exporting()
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).After(hostStart).Return(
+		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+			if activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue("dead") {
+				return activities.ApplyZoneResult{}, temporal.NewNonRetryableApplicationError("it is away", "Away", nil)
+			}
+			return applied(ctx, in)
+		})
+	env.serving(pdns.ServedCurrent).Maybe()
+	changes := 0
+	var change func()
+	change = func() {
+		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
+		if changes++; changes < 2*continueAfter {
+			env.RegisterDelayedCallback(change, hostStart/2)
+		}
+	}
+	env.RegisterDelayedCallback(change, 0)
+	start := env.Now()
+	var answered time.Duration
+	env.RegisterDelayedCallback(func() {
+		asked := env.exports.Load()
+		env.UpdateWorkflow(UpdateSync, "1", &testsuite.TestUpdateCallback{
+			OnAccept: func() {},
+			OnReject: func(err error) { t.Error(err) },
+			OnComplete: func(answer any, err error) {
+				require.NoError(t, err)
+				answered = env.Now().Sub(start)
+				result, ok := answer.(SyncZoneResult)
+				require.True(t, ok)
+				require.Equal(t, OutcomePartial, result.Outcome)
+				require.Equal(t, StateLagging, result.Secondaries[0].State)
+				require.Equal(t, StateInSync, result.Secondaries[1].State)
+				require.Greater(t, result.Secondaries[1].Version, asked, "it has what was asked for")
+			},
+		}, ZoneChange{})
+	}, time.Minute)
+	carried := env.continued(t)
+	require.Greater(t, answered, time.Minute)
+	require.Less(t, answered, time.Minute+3*hostStart)
+	require.LessOrEqual(t, carried.Changes, continueAfter+1)
 }
