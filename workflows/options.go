@@ -28,6 +28,12 @@ const (
 	// applyWithin is how long a secondary may fail or be slow before it is
 	// lagging; it is reconciled on its return.
 	applyWithin = 2 * time.Minute
+	// exportWithin bounds a step of an export on any primary with its retries,
+	// and exportAttempts how often it is tried, five minutes if it fails at once.
+	// Meanwhile a sync takes no change and cannot continue as new: it goes on and
+	// asks again. It is longer than one attempt may take.
+	exportWithin   = 15 * time.Minute
+	exportAttempts = 60
 	// reconcileWithin bounds a full compare of one secondary with its repairs.
 	reconcileWithin = 12 * time.Hour
 )
@@ -60,8 +66,7 @@ func onPrimaryHost(ctx workflow.Context, id, summary string) workflow.Context {
 	})
 }
 
-// onAnyPrimary is for steps that wait until some primary can: the change must
-// not be lost.
+// onAnyPrimary is for steps that wait until some primary can, however long.
 func onAnyPrimary(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           PrimaryQueue,
@@ -69,6 +74,19 @@ func onAnyPrimary(ctx workflow.Context, summary string) workflow.Context {
 		HeartbeatTimeout:    heartbeatTimeout,
 		RetryPolicy:         retries(100*time.Millisecond, 0),
 		Summary:             summary,
+	})
+}
+
+// exporting is for the steps of a sync that wait until some primary can: as
+// [onAnyPrimary], but bounded, since the sync asks again.
+func exporting(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              PrimaryQueue,
+		ScheduleToCloseTimeout: exportWithin,
+		StartToCloseTimeout:    10 * time.Minute,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(100*time.Millisecond, exportAttempts),
+		Summary:                summary,
 	})
 }
 

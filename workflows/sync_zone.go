@@ -12,7 +12,8 @@ import (
 )
 
 // continueAfter is how many signals one run takes before it continues as new,
-// should the SDK not suggest it earlier. A history holds 10,000 at most.
+// should the SDK not suggest it earlier. Temporal lets a run have 10,000; the
+// dispatcher takes those that are refused from then on as accepted.
 const continueAfter = 500
 
 // SyncZoneResult says what a sync did and which secondary serves what. It is
@@ -236,6 +237,13 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 // request asks for an export that no change asks for.
 func (s *zoneSync) request() { s.requested, s.anyAsks = true, true }
 
+// unanswered asks for an export once more, with what API calls asked of the one
+// that settled nothing.
+func (s *zoneSync) unanswered() {
+	s.proxied = s.asked.And(s.proxied)
+	s.request()
+}
+
 // asking takes the IDs of the changes that ask for the export that begins now;
 // none where something else asks too.
 func (s *zoneSync) asking() []string {
@@ -294,25 +302,31 @@ func (s *zoneSync) shallContinue(ctx workflow.Context) bool {
 
 // continueAsNew hands all state to a fresh run. Applies in flight are cancelled
 // with this run and begun again by the next; the zone's lock on the secondary
-// keeps them apart.
+// keeps them apart. So is a check from outside that is under way. A run with many
+// signals may have been refused more since its last export: another is owed.
 func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	in := s.in
 	carried := s.counts
 	carried.Newest, carried.Targets, carried.Timing = s.newest, s.targets, s.timing
-	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested, s.lastError
+	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested || s.signals >= continueAfter, s.lastError
 	carried.Secondaries, carried.Primaries, carried.Proxied = s.statuses(), s.primaries, s.proxied
 	carried.Unproven = s.unproven
+	if s.checking && carried.UncheckedSince.IsZero() {
+		carried.UncheckedSince = workflow.Now(ctx)
+	}
 	in.Primary, in.Carried = s.primaries.Taker, &carried
 	return workflow.NewContinueAsNewError(ctx, SyncZone, in)
 }
 
 // sync is the update handler: it asks for an export and answers once every
-// secondary serves it or is lagging.
+// secondary serves it or is lagging. It does not wait for what changes meanwhile:
+// in a zone that changes all the time one that is absent never has nothing to do,
+// and a run with a handler cannot continue as new.
 func (s *zoneSync) sync(ctx workflow.Context, change ZoneChange) (SyncZoneResult, error) {
 	owed := s.exportsBegun + 1
 	s.want(ctx, change)
-	err := workflow.Await(ctx, func() bool { return s.exportsEnded >= owed && s.running() == 0 })
-	return s.result(), err
+	err := workflow.Await(ctx, func() bool { return s.exportsEnded >= owed && s.handedOut(owed) })
+	return s.settled(), err
 }
 
 func (s *zoneSync) finish(ctx workflow.Context) (SyncZoneResult, error) {

@@ -51,9 +51,10 @@ func (s *zoneSync) check(ctx workflow.Context) {
 	var targets []activities.Target
 	for _, target := range s.targets {
 		switch host := s.hosts[target.ID]; {
-		case host == nil || host.status.State == StateForeign || host.status.State == StatePaused:
+		case host == nil:
 		case host.running:
 			s.uncheckedSince = workflow.Now(ctx)
+		case host.status.State == StateForeign || host.status.State == StatePaused:
 		default:
 			targets = append(targets, target)
 		}

@@ -69,7 +69,7 @@ func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult
 		workflow.GetLogger(ctx).Warn("the primary that took the change cannot export it; any other shall",
 			"zone", s.in.Zone, "primary", taker, "error", err)
 	}
-	err = workflow.ExecuteActivity(onAnyPrimary(ctx, "export "+s.in.Zone), primary.ExportZone, s.exportInput("")).Get(ctx, &result)
+	err = workflow.ExecuteActivity(exporting(ctx, "export "+s.in.Zone), primary.ExportZone, s.exportInput("")).Get(ctx, &result)
 	return result, err
 }
 
@@ -95,17 +95,21 @@ func permanent(err error) bool {
 }
 
 // discovered takes over the targets; where they could not be learned, the
-// known ones stay.
+// known ones stay, and the next export asks again.
 func (s *zoneSync) discovered(ctx workflow.Context, found workflow.Future) {
 	var result activities.DiscoverSecondariesResult
 	err := found.Get(ctx, &result)
 	if err != nil && !permanent(err) {
-		err = workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
+		err = workflow.ExecuteActivity(exporting(ctx, "list the secondaries"), directory.DiscoverSecondaries,
 			activities.DiscoverSecondariesInput{}).Get(ctx, &result)
 	}
 	s.lastError = ""
 	if err != nil {
 		s.lastError = failureText(err)
+		if !permanent(err) {
+			s.request()
+			s.retryAt = workflow.Now(ctx).Add(maxRetryInterval)
+		}
 		return
 	}
 	s.targets = result.Targets
@@ -115,7 +119,8 @@ func (s *zoneSync) discovered(ctx workflow.Context, found workflow.Future) {
 	}
 }
 
-// exported takes over what the export found.
+// exported takes over what the export found. One that no primary could do for
+// now is tried again until one can: the change must not be lost.
 func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneResult, err error) {
 	s.outcome = ""
 	if err == nil {
@@ -123,6 +128,10 @@ func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneRe
 	}
 	if err != nil {
 		s.outcome, s.lastError = OutcomeFailed, failureText(err)
+		if !permanent(err) {
+			s.unanswered()
+			s.retryAt = workflow.Now(ctx).Add(maxRetryInterval)
+		}
 		return
 	}
 	s.timing = result.Timing

@@ -48,10 +48,13 @@ type SecondaryStatus struct {
 // owed meanwhile is one more, whatever the number of exports. So a slow
 // secondary holds up neither the others nor the next export.
 type hostSync struct {
-	sync    *zoneSync
+	sync *zoneSync
+	// status is what the last apply or check found; see [zoneSync.statuses].
 	status  SecondaryStatus
 	owed    bool
 	running bool
+	// covers is how many exports had ended when its last finished apply began.
+	covers int
 }
 
 // handOut asks every target to have the newest version, changed or not.
@@ -77,7 +80,6 @@ func (h *hostSync) start(ctx workflow.Context) {
 		return
 	}
 	h.running = true
-	h.status.State = StatePending
 	workflow.GoNamed(ctx, "apply on "+h.status.ID, func(ctx workflow.Context) {
 		for h.owed {
 			h.owed = false
@@ -89,11 +91,12 @@ func (h *hostSync) start(ctx workflow.Context) {
 }
 
 func (h *hostSync) apply(ctx workflow.Context) {
-	newest := h.sync.newest
+	newest, exports := h.sync.newest, h.sync.exportsEnded
 	var result activities.ApplyZoneResult
 	err := workflow.ExecuteActivity(
 		onSecondary(ctx, h.status.ID, newest.Records, "apply "+newest.Zone+" on "+h.status.ID),
 		secondary.ApplyZone, activities.ApplyZoneInput{Zone: newest.Zone, Version: newest.Version}).Get(ctx, &result)
+	h.covers = exports
 	h.status.Error = ""
 	switch {
 	case err != nil:
@@ -140,6 +143,12 @@ func (s *zoneSync) running() int {
 	return n
 }
 
+// handedOut says that every secondary with an apply in flight has finished one
+// that began after so many exports.
+func (s *zoneSync) handedOut(exports int) bool {
+	return !slices.ContainsFunc(s.inOrder(), func(h *hostSync) bool { return h.running && h.covers < exports })
+}
+
 // inOrder lists the secondaries by ID: workflow code must not depend on a
 // map's order.
 func (s *zoneSync) inOrder() []*hostSync {
@@ -152,6 +161,7 @@ func (s *zoneSync) inOrder() []*hostSync {
 	return hosts
 }
 
+// statuses says of each secondary how it is, of one with more to do that it is pending.
 func (s *zoneSync) statuses() []SecondaryStatus {
 	var statuses []SecondaryStatus
 	for _, host := range s.inOrder() {

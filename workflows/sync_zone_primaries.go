@@ -61,16 +61,17 @@ func (p *primaries) absent(asked, now time.Time, maxLag time.Duration) time.Dura
 // unclear is for how long it is worth looking again after this export.
 func (p *primaries) unclear(now time.Time, result activities.ExportZoneResult) time.Duration {
 	maxLag := result.Timing.MaxLag
+	absent := p.AbsentSince.Add(maxLag).Sub(now)
 	switch {
 	case result.Outcome != activities.ExportGone && result.Outcome != activities.ExportBehind:
 		if !substitute(p.Taker, result.Primary) {
 			return 0
 		}
 		return p.ChangedAt.Add(maxLag).Sub(now) // by then the change has reached the one that looked instead
-	case !p.AbsentSince.IsZero():
-		return p.AbsentSince.Add(maxLag).Sub(now)
-	case p.Taken:
+	case p.Taken && (p.AbsentSince.IsZero() || absent <= 0):
 		return forever // a change is not given up
+	case !p.AbsentSince.IsZero():
+		return absent
 	}
 	return p.DoubtSince.Add(maxLag).Sub(now)
 }
@@ -149,7 +150,7 @@ func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneR
 		}
 	}
 	var result activities.ExportZoneResult
-	err := workflow.ExecuteActivity(onAnyPrimary(ctx, "publish that "+s.in.Zone+" is gone"), primary.PublishTombstone,
+	err := workflow.ExecuteActivity(exporting(ctx, "publish that "+s.in.Zone+" is gone"), primary.PublishTombstone,
 		activities.PublishTombstoneInput{Zone: s.in.Zone, Revision: gone.Revision, Above: s.above, Primary: gone.Primary, Proxied: s.asked}).Get(ctx, &result)
 	result.Primary = gone.Primary
 	if err != nil || result.Outcome == activities.ExportHeld {
@@ -197,8 +198,7 @@ func (s *zoneSync) lookAgain(ctx workflow.Context, result activities.ExportZoneR
 			p.Taker, result.Primary, left.Round(time.Second))
 	}
 	s.outcome = ""
-	s.proxied = s.asked.And(s.proxied)
-	s.request()
+	s.unanswered()
 	s.retryAt = now.Add(p.again(left))
 }
 

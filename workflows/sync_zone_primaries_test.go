@@ -23,6 +23,8 @@ type pair struct {
 	holds map[string]uint32
 	// away says which of them do not answer.
 	away map[string]bool
+	// overruling is what fails an export that overrules another primary.
+	overruling error
 	// exports lists who exported in which order.
 	exports []string
 }
@@ -53,6 +55,9 @@ func (p *pair) export(ctx context.Context, in activities.ExportZoneInput) (activ
 	}
 	if p.away[id] {
 		return activities.ExportZoneResult{}, errors.New("it is away")
+	}
+	if in.Overrule != "" && p.overruling != nil {
+		return activities.ExportZoneResult{}, p.overruling
 	}
 	p.exports = append(p.exports, id)
 	next := pdns.Version{Zone: in.Zone, Version: p.newest.Version + 1, Serial: p.holds[id], Digest: p.newest.Digest, Publisher: id}
@@ -116,6 +121,23 @@ func TestAnAbsentPublisherIsOverruledAfterMaxLag(t *testing.T) {
 	require.EqualValues(t, 5, result.Serial)
 	require.Equal(t, "reader", result.Publisher)
 	require.Equal(t, OutcomeInSync, result.Outcome)
+}
+
+// The primary that took the change fails for a moment, just as the absent one is to be overruled.
+func TestAChangeIsKeptWhenItsPrimaryFailsAsItOverrules(t *testing.T) {
+	p := newPair(t)
+	p.newest.Publisher, p.holds["writer"] = "reader", 10
+	p.away["reader"] = true
+	p.overruling = errors.New("a blip")
+	p.RegisterDelayedCallback(func() {
+		p.holds["writer"] = 5
+		p.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "writer", Taken: true})
+	}, time.Second)
+	p.RegisterDelayedCallback(func() { p.overruling = nil }, testTiming.MaxLag+2*time.Second)
+	result := p.run(t, SyncZoneInput{Zone: "example.org.", Primary: "writer"})
+	require.EqualValues(t, 5, result.Serial)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Less(t, p.passed(), 2*testTiming.MaxLag)
 }
 
 // The primary that took the change is gone; the other one's database has the change only later.

@@ -24,6 +24,17 @@ func (s *zoneSync) result() SyncZoneResult {
 	return r
 }
 
+// settled is the state with what every secondary did last, though it may have
+// more to do.
+func (s *zoneSync) settled() SyncZoneResult {
+	r := s.result()
+	for i, host := range s.inOrder() {
+		r.Secondaries[i].State = host.status.State
+	}
+	r.Outcome = judge(s.outcome, len(s.targets), r.Secondaries)
+	return r
+}
+
 // judge sums up: in-sync needs at least one secondary, and all of them.
 func judge(exported string, targets int, secondaries []SecondaryStatus) string {
 	if exported != "" {

@@ -33,6 +33,10 @@ const DefaultTimeout = 3 * time.Second
 // are nearly all escaped is longer in presentation form.
 const maxWorkflowID = 1000
 
+// signalsExceeded is what Temporal says where a run has got as many signals as
+// one may (its dynamic config history.maximumSignalsPerExecution, default 10,000).
+const signalsExceeded = "exceeded workflow execution limit for signal events"
+
 // ErrImpossible marks what no retry can mend: the input itself is refused.
 var ErrImpossible = errors.New("can never be dispatched")
 
@@ -62,7 +66,9 @@ type Dispatcher struct {
 
 // SyncZone has the zone's sync look at it again: it starts SyncZone with in,
 // or signals the running one with change. It returns nil once Temporal has it
-// stored.
+// stored, or takes no more signals of this run: it owes so many looks at the zone
+// that one more changes nothing, and events that are given back over and over
+// would hold up those of all other zones.
 //
 // Calling it twice for one change is harmless. An error that is
 // [ErrImpossible] comes back however often it is called; any other may pass.
@@ -72,10 +78,16 @@ func (d *Dispatcher) SyncZone(ctx context.Context, in workflows.SyncZoneInput, c
 		return fmt.Errorf("sync zone %.100s…: %w: its workflow ID has %d bytes, Temporal takes %d", in.Zone, ErrImpossible, len(id), maxWorkflowID)
 	}
 	_, err := d.signalWithStart(ctx, id, workflows.SignalZoneChanged, change, zoneOptions(in), workflows.SyncZoneType, in)
-	if err != nil {
+	if err != nil && !overwhelmed(err) {
 		return fmt.Errorf("sync zone %s: %w", in.Zone, err)
 	}
 	return nil
+}
+
+// overwhelmed says that the running workflow gets no more signals.
+func overwhelmed(err error) bool {
+	var invalid *serviceerror.InvalidArgument
+	return errors.As(err, &invalid) && invalid.Message == signalsExceeded
 }
 
 // ReconcileSecondary has a secondary compared in full: it starts

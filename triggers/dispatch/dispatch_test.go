@@ -240,3 +240,27 @@ func TestReader(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestTooManySignals: a run that cannot take more owes a look at the zone anyway.
+func TestTooManySignals(t *testing.T) {
+	d, c := ready(t)
+	in := workflows.SyncZoneInput{Zone: "busy.example."}
+	var all sync.WaitGroup
+	const limit, senders = 1000, 20 // the stack's history.maximumSignalsPerExecution
+	for range senders {
+		all.Go(func() {
+			for range limit / senders {
+				if err := d.SyncZone(t.Context(), in, workflows.ZoneChange{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := c.SignalWorkflow(t.Context(), workflows.SyncZoneID(in.Zone), "", workflows.SignalZoneChanged, workflows.ZoneChange{}); err == nil {
+		t.Fatal("Temporal takes one more")
+	}
+	if err := d.SyncZone(t.Context(), in, workflows.ZoneChange{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -41,7 +41,9 @@ func tuning() dynamicconfig.StaticClient {
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
 		// New search attributes can be used after the next refresh, by default after 2 s: all that starts a system waits for it.
 		dynamicconfig.NamespaceCacheRefreshInterval.Key(): 200 * time.Millisecond,
-		dynamicconfig.EnableNexus.Key():                   false, // would need the HTTP API, which is off
+		// A bound that a test reaches in seconds; by default 10,000. A sync continues as new after 500.
+		dynamicconfig.MaximumSignalsPerExecution.Key(): 1000,
+		dynamicconfig.EnableNexus.Key():                false, // would need the HTTP API, which is off
 		// As in Temporal's development server: its default of 10 lists a second is for one of many instances.
 		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 100,
 	}
