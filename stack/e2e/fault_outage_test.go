@@ -17,16 +17,19 @@ const (
 	longOutage  = int(12 * time.Second / streamPause)
 )
 
-// Each process goes away during a stream of changes, in each way, and comes back: soon after, every zone is right on every
-// secondary, with no further action. Not parallel, like all tests of faults: they measure times.
-func TestFaults(t *testing.T) {
+// outage is one process that goes away during a stream of changes, and comes back.
+type outage struct {
+	process, how string
+	length       int
+	// served: every call of the client gets a 2xx all the time.
+	served bool
+}
+
+// What is shared by all hosts goes away, in each way, and comes back: soon after, every zone is right on every secondary, with no
+// further action.
+func TestFaultsOfServers(t *testing.T) {
 	s := startSite(t, system.Topology{}, "")
-	for _, c := range []struct {
-		process, how string
-		outage       int
-		// served: every call of the client gets a 2xx all the time.
-		served bool
-	}{
+	s.outages(t, []outage{
 		{"nats", "stop", shortOutage, true},
 		{"nats", "kill", shortOutage, true},
 		{"nats", "pause", shortOutage, true},
@@ -35,6 +38,15 @@ func TestFaults(t *testing.T) {
 		{"temporal", "pause", shortOutage, true},
 		{"consul", "stop", shortOutage, true},
 		{"consul", "kill", shortOutage, true},
+	})
+	t.Run("only nameservers left", func(t *testing.T) { testOnlyNameserversLeft(t, s.on(t)) })
+	t.Run("state lost", func(t *testing.T) { testStateLost(t, s.on(t)) })
+}
+
+// So does each PowerDNS, and each process of the product.
+func TestFaultsOfHosts(t *testing.T) {
+	s := startSite(t, system.Topology{}, "")
+	s.outages(t, []outage{
 		{"pdns-primary", "stop", shortOutage, false},
 		{"pdns-primary", "kill", shortOutage, false},
 		{"pdns-secondary-1", "stop", shortOutage, true},
@@ -47,7 +59,15 @@ func TestFaults(t *testing.T) {
 		{"secondary-1", "kill", shortOutage, true},
 		{"secondary-2", "stop", shortOutage, true},
 		{"secondary-2", "kill", longOutage, true},
-	} {
+	})
+	t.Run("killed again and again", func(t *testing.T) { testKilledAgainAndAgain(t, s.on(t)) })
+	t.Run("changes during the wait", func(t *testing.T) { testChangesDuringTheWait(t, s.on(t)) })
+	t.Run("secrets stay hidden", func(t *testing.T) { testSecretsStayHidden(t, s.on(t)) }) // last: by now much was logged
+}
+
+func (s *site) outages(t *testing.T, all []outage) {
+	t.Helper()
+	for _, c := range all {
 		t.Run(c.how+" "+c.process, func(t *testing.T) {
 			s := s.on(t)
 			f := s.startStream(t, streamPause)
@@ -55,7 +75,7 @@ func TestFaults(t *testing.T) {
 			began := time.Now()
 			s.do(t, c.how, c.process)
 			gone := time.Since(began)
-			f.wait(t, c.outage)
+			f.wait(t, c.length)
 			away := time.Since(began)
 			s.do(t, map[string]string{"stop": "start", "kill": "start", "pause": "resume"}[c.how], c.process)
 			back := time.Now()
@@ -69,9 +89,4 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-	t.Run("killed again and again", func(t *testing.T) { testKilledAgainAndAgain(t, s.on(t)) })
-	t.Run("only nameservers left", func(t *testing.T) { testOnlyNameserversLeft(t, s.on(t)) })
-	t.Run("state lost", func(t *testing.T) { testStateLost(t, s.on(t)) })
-	t.Run("changes during the wait", func(t *testing.T) { testChangesDuringTheWait(t, s.on(t)) })
-	t.Run("secrets stay hidden", func(t *testing.T) { testSecretsStayHidden(t, s.on(t)) }) // last: by now much was logged
 }
