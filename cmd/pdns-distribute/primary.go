@@ -105,7 +105,7 @@ func (p *primary) startProxy(ctx context.Context) error {
 	}
 	if p.conf.Primary.Worker {
 		p.ahead = activities.NewAhead(ctx, p.exports, p.mirror.Known)
-		config.Changed = p.ahead.Changed
+		config.Changed, config.Settled = p.ahead.Changed, p.ahead.Settled
 	}
 	server, err := proxy.New(config)
 	if err != nil {
@@ -131,9 +131,6 @@ func (p *primary) startTrigger(ctx context.Context) error {
 			_, err := broker.Ensure(ctx, p.jetStream, p.broker)
 			return err
 		},
-	}
-	if p.ahead != nil {
-		taking.HeadStart = p.ahead.Settled
 	}
 	consumer, err := events.New(taking)
 	if err != nil {

@@ -65,10 +65,6 @@ type Config struct {
 	// that it cannot be told now. Optional: without it no event counts as an API
 	// call.
 	Proven func(ctx context.Context, event pdns.Event) (pdns.Proxied, error)
-	// HeadStart returns once what was begun for a change ahead of its event has
-	// ended, or with ctx, and whether secondaries now have something to apply.
-	// Optional: without it events go to Temporal at once.
-	HeadStart func(ctx context.Context, zone, changeID string) bool
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger

@@ -23,12 +23,6 @@ const (
 	firstDelay = 200 * time.Millisecond
 	maxDelay   = 5 * time.Second
 
-	// headStartWithin bounds the wait for a change's head start.
-	headStartWithin = 100 * time.Millisecond
-	// lead is how long secondaries then have to apply what it published: starting
-	// the sync takes as much CPU time as that, where they share a host.
-	lead = 25 * time.Millisecond
-
 	// Bounds of what comes from outside: the head of a dead event that is kept,
 	// its reason, and the hints that go into a workflow's history.
 	maxDead   = 64 << 10
@@ -83,7 +77,6 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 		}
 		// One of the batch can never work; each by itself shows which.
 	}
-	c.awaitHeadStart(ctx, event)
 	return c.cfg.Dispatcher.SyncZone(ctx,
 		workflows.SyncZoneInput{Zone: event.Zone, Trigger: workflows.TriggerEvent, Primary: of.primary, Proxied: of.proxied},
 		workflows.ZoneChange{
@@ -94,24 +87,6 @@ func (c *Consumer) dispatch(ctx context.Context, event pdns.Event, id string) er
 			Trigger:   workflows.TriggerEvent,
 			Proxied:   of.proxied,
 		})
-}
-
-// awaitHeadStart lets a head start end first, if there is one, and the secondaries
-// take what came of it, but not for long: starting the sync takes as much CPU time
-// as all of that, and a head start that waits for others is none.
-func (c *Consumer) awaitHeadStart(ctx context.Context, event pdns.Event) {
-	if c.cfg.HeadStart == nil || event.ChangeID == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, headStartWithin)
-	defer cancel()
-	if !c.cfg.HeadStart(ctx, event.Zone, event.ChangeID) {
-		return
-	}
-	select {
-	case <-time.After(lead):
-	case <-ctx.Done():
-	}
 }
 
 // hint drops a hint that is longer than any of ours.

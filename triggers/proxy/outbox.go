@@ -46,6 +46,8 @@ type intent struct {
 type outbox struct {
 	db    *bbolt.DB
 	count atomic.Int64
+	// putting counts the intents that are being written.
+	putting atomic.Int64
 }
 
 var bucketIntents = []byte("intents")
@@ -104,8 +106,14 @@ func (o *outbox) put(i intent) error {
 	if err != nil {
 		return err
 	}
+	// One that comes alone has nobody to share its fsync with, and does not wait.
+	write := o.db.Batch
+	if o.putting.Add(1) == 1 {
+		write = o.db.Update
+	}
+	defer o.putting.Add(-1)
 	isNew := false
-	err = o.db.Batch(func(tx *bbolt.Tx) error {
+	err = write(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketIntents)
 		isNew = b.Get([]byte(i.ChangeID)) == nil
 		return b.Put([]byte(i.ChangeID), data)

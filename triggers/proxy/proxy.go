@@ -53,6 +53,10 @@ type Config struct {
 	// success, before its event goes out, with all RRsets that it changed where
 	// these are known, and the header of its trace. It must not wait. Optional.
 	Changed func(zone string, kind pdns.ChangeKind, changeID string, rrsets []pdns.RRsetName, trace string)
+	// Settled returns once what Changed began for a change has ended, or with ctx,
+	// and whether secondaries now have something to apply. Optional: without it
+	// events go out at once.
+	Settled func(ctx context.Context, zone, changeID string) bool
 	// Prove proves that the events are of a proxy of ours. Optional: without it
 	// nobody can tell them from those of other programs.
 	Prove Prover
@@ -101,6 +105,7 @@ func New(cfg Config) (*Proxy, error) {
 		log:      cfg.Log,
 		powerdns: outage.Log{Logger: cfg.Log, What: "forwarding to the PowerDNS API"},
 	}
+	p.relay.settled = cfg.Settled
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      traced{transport()},

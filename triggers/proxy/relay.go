@@ -20,6 +20,10 @@ const (
 	maxPublishing = 64
 	// publishTimeout bounds that wait; after it the intent stays for a drain.
 	publishTimeout = 2 * time.Second
+	// headStartWithin bounds the wait for a change's head start before its event, and
+	// lead is how long secondaries then have to apply what it published.
+	headStartWithin = 100 * time.Millisecond
+	lead            = 25 * time.Millisecond
 	// drainInterval is how often left-over intents are tried, besides at start
 	// and when NATS is back.
 	drainInterval = 5 * time.Second
@@ -43,6 +47,8 @@ type relay struct {
 	outbox *outbox
 	// publish sends the event of an intent and returns after NATS has stored it.
 	publish func(ctx context.Context, i intent) error
+	// settled, if any, is waited for before the event of a change that was taken.
+	settled func(ctx context.Context, zone, changeID string) bool
 	metrics *metrics
 	log     *slog.Logger
 	state   outage.Log
@@ -127,6 +133,7 @@ func (r *relay) send(i intent) {
 	}
 	r.sends.Go(func() {
 		defer func() { <-r.slots }()
+		r.awaitHeadStart(i)
 		if err := r.deliver(context.Background(), []intent{i}); err != nil {
 			r.state.Failed(err)
 		}
@@ -154,6 +161,20 @@ func merge(same []intent) (intent, error) {
 		event.Kind = pdns.ChangeDelete
 	}
 	return event, nil
+}
+
+// awaitHeadStart lets the head start of a change end first, if there is one, and the
+// secondaries take what came of it, but not for long: the event, and the workflow that
+// it starts, take as much CPU time as all of that, where they share a host.
+func (r *relay) awaitHeadStart(i intent) {
+	if r.settled == nil || !i.taken {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), headStartWithin)
+	defer cancel()
+	if r.settled(ctx, i.Zone, i.ChangeID) {
+		time.Sleep(lead)
+	}
 }
 
 // deliver publishes one event for intents of one zone, oldest first, all busy,
