@@ -171,7 +171,7 @@ const justApplied = time.Minute
 // done reports whether a has just become what is asked for.
 func (how bringing) done(a pdns.Applied, now time.Time) bool {
 	age := now.Sub(a.AppliedAt)
-	return !how.force && !how.adopt && how.known[a.Zone] > 0 && a.Version == how.known[a.Zone] && age >= 0 && age < justApplied
+	return !how.force && !how.adopt && how.known[a.Zone] > 0 && a.Stands(how.known[a.Zone]) && age >= 0 && age < justApplied
 }
 
 // bringToNewest is the one function through which every zone of this
@@ -183,13 +183,22 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		return ApplyZoneResult{}, err
 	}
 	defer leave()
+	if just, known, err := s.Applied.Get(zone); err == nil && known && how.done(just, time.Now()) {
+		return currently(just), nil
+	}
+	// Asked before the zone is locked: NATS may be far, and the follower may be
+	// bringing the zone meanwhile.
+	asking := time.Now()
+	asked, _, askErr := s.Versions.Newest(ctx, zone)
 	unlock, err := s.zones.lock(ctx, zone)
 	if err != nil {
 		return ApplyZoneResult{}, err
 	}
 	defer unlock()
-	if just, known, err := s.Applied.Get(zone); err == nil && known && how.done(just, time.Now()) {
-		return ApplyZoneResult{Outcome: AppliedCurrent, Version: just.Version, Serial: just.Serial, AppliedAt: just.AppliedAt}, nil
+	if askErr == nil && !how.force && !how.adopt {
+		if applied, ok := s.reached(ctx, asked, asking); ok {
+			return currently(applied), nil
+		}
 	}
 	outcome := AppliedCurrent
 	var gone int64 // the last version whose content was not kept any more
@@ -237,6 +246,23 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 			return ApplyZoneResult{}, err
 		}
 	}
+}
+
+// reached says whether a zone has come to a version that NATS was asked for, or
+// beyond it since, and stands there. One that was beyond it before is a sign that NATS
+// has lost versions.
+func (s *Secondary) reached(ctx context.Context, asked pdns.Version, since time.Time) (pdns.Applied, bool) {
+	a, known, err := s.Applied.Get(asked.Zone)
+	beyond := a.Version > asked.Version && a.AppliedAt.After(since)
+	if err != nil || !known || a.Distrusted || a.Version != asked.Version && !beyond {
+		return a, false
+	}
+	return a, s.stands(ctx, pdns.Version{Zone: a.Zone, Version: a.Version, Serial: a.Serial, Deleted: a.Deleted})
+}
+
+// currently is the answer for a zone that already is what it should be.
+func currently(a pdns.Applied) ApplyZoneResult {
+	return ApplyZoneResult{Outcome: AppliedCurrent, Version: a.Version, Serial: a.Serial, AppliedAt: a.AppliedAt}
 }
 
 // stands says whether v, once applied, still is what this secondary has: a zone

@@ -1,13 +1,17 @@
 package activities_test
 
 import (
+	"context"
+	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -34,6 +38,67 @@ func TestTheContentOfTheNewestVersionIsLost(t *testing.T) {
 	require.Equal(t, activities.ExportPublished, result.Outcome)
 	b.apply(t)
 	b.alike(t)
+}
+
+// While a sync asks a NATS that is far, the zone is not locked: what is published meanwhile is applied, and the sync is content with it.
+func TestAZoneIsNotLockedWhileNATSIsAsked(t *testing.T) {
+	h := newHosts(t)
+	makeZone(t, "ahead.example.")
+	_, err := export(h.primary, changes())
+	require.NoError(t, err)
+	_, err = apply(h.secondary, "ahead.example.")
+	require.NoError(t, err)
+	old, _, err := h.store.Newest(t.Context(), "ahead.example.")
+	require.NoError(t, err)
+	far := &farVersions{Subscriber: h.secondary.Versions, asked: make(chan struct{}), answer: make(chan struct{}), old: old}
+	h.secondary.Versions = far
+	ended := make(chan activities.ApplyZoneResult, 1)
+	go func() {
+		result, err := apply(h.secondary, "ahead.example.")
+		if err == nil {
+			ended <- result
+		}
+		close(ended)
+	}()
+	<-far.asked
+	follower := h.follow(t)
+	set(t, "ahead.example.", 9, "nine")
+	newer, err := export(h.primary, changes())
+	require.NoError(t, err)
+	content, err := h.store.Open(t.Context(), newer.Version)
+	require.NoError(t, err)
+	data, err := io.ReadAll(content)
+	require.NoError(t, err)
+	follower.Published(newer.Version, data, "")
+	h.serves(t, "ahead.example.", 9)
+	eventually.True(t, 10*time.Second, "it is noted", func() bool {
+		a, _, err := h.secondary.Applied.Get("ahead.example.")
+		return err == nil && a.Version == newer.Version.Version
+	})
+	close(far.answer)
+	result, finished := <-ended
+	require.True(t, finished, "it failed")
+	require.Equal(t, newer.Version.Version, result.Version)
+	require.Equal(t, activities.AppliedCurrent, result.Outcome)
+	require.Equal(t, 1, far.count, "asked once")
+}
+
+// farVersions answers the first question late, with what was the newest when it came.
+type farVersions struct {
+	activities.Subscriber
+	asked, answer chan struct{}
+	old           pdns.Version
+	count         int
+}
+
+func (f *farVersions) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+	f.count++
+	if f.count > 1 {
+		return f.Subscriber.Newest(ctx, zone)
+	}
+	close(f.asked)
+	<-f.answer
+	return f.old, 0, nil
 }
 
 // Temporal looks at the outermost error alone: what is wrong must stand there, under all that was added on the way.
