@@ -336,9 +336,9 @@ func (p *Primary) prove(ctx context.Context, last, read pdns.Version, content *s
 //
 // Where only records have changed since the zone was distributed, its content says
 // all.
-func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, found pulled, err error) {
+func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, _ pulled, _ error) {
 	if in.RecordsOnly && last.Publisher == p.ID && !last.Deleted {
-		if found, err = p.pull(ctx, zone, last, content); err == nil {
+		if found, err := p.pull(ctx, zone, last, content); err == nil {
 			return "", found, nil
 		}
 		if err := content.Reset(); err != nil {
@@ -349,6 +349,7 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in E
 	var pull sync.WaitGroup
 	defer pull.Wait()
 	defer cancel()
+	var found pulled
 	var pullErr error
 	pull.Go(func() { found, pullErr = p.pull(pulling, zone, last, content) })
 	_, ended := trace.Start(ctx, "export zone")
