@@ -186,24 +186,21 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 	if just, known, err := s.Applied.Get(zone); err == nil && known && how.done(just, time.Now()) {
 		return currently(just), nil
 	}
-	// Asked before the zone is locked: NATS may be far, and the follower may be
+	// Asked first before the zone is locked: NATS may be far, and the follower may be
 	// bringing the zone meanwhile.
 	asking := time.Now()
-	asked, _, askErr := s.Versions.Newest(ctx, zone)
-	unlock, err := s.zones.lock(ctx, zone)
-	if err != nil {
-		return ApplyZoneResult{}, err
+	newest, _, err := s.Versions.Newest(ctx, zone)
+	unlock, lockErr := s.zones.lock(ctx, zone)
+	if lockErr != nil {
+		return ApplyZoneResult{}, lockErr
 	}
 	defer unlock()
-	if askErr == nil && !how.force && !how.adopt {
-		if applied, ok := s.reached(ctx, asked, asking); ok {
-			return currently(applied), nil
-		}
-	}
 	outcome := AppliedCurrent
 	var gone int64 // the last version whose content was not kept any more
-	for {
-		newest, _, err := s.Versions.Newest(ctx, zone)
+	for locked := false; ; locked = true {
+		if locked {
+			newest, _, err = s.Versions.Newest(ctx, zone)
+		}
 		if errors.Is(err, pdns.ErrNoVersion) {
 			return ApplyZoneResult{Outcome: AppliedNone}, nil
 		}
@@ -215,7 +212,13 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 			return ApplyZoneResult{}, err
 		}
 		if known && applied.Version > newest.Version {
-			return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
+			if locked {
+				return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
+			}
+			if !how.force && !how.adopt && s.follows(ctx, applied, asking) {
+				return currently(applied), nil
+			}
+			continue
 		}
 		adopt := how.adopt
 		if how.force || how.adopt {
@@ -248,16 +251,11 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 	}
 }
 
-// reached says whether a zone has come to a version that NATS was asked for, or
-// beyond it since, and stands there. One that was beyond it before is a sign that NATS
-// has lost versions.
-func (s *Secondary) reached(ctx context.Context, asked pdns.Version, since time.Time) (pdns.Applied, bool) {
-	a, known, err := s.Applied.Get(asked.Zone)
-	beyond := a.Version > asked.Version && a.AppliedAt.After(since)
-	if err != nil || !known || a.Distrusted || a.Version != asked.Version && !beyond {
-		return a, false
-	}
-	return a, s.stands(ctx, pdns.Version{Zone: a.Zone, Version: a.Version, Serial: a.Serial, Deleted: a.Deleted})
+// follows says whether a zone was brought to what it is since, and stands there.
+// Where it was so before NATS was asked, a newer one is a sign of lost versions.
+func (s *Secondary) follows(ctx context.Context, a pdns.Applied, since time.Time) bool {
+	return a.AppliedAt.After(since) && !a.Distrusted &&
+		s.stands(ctx, pdns.Version{Zone: a.Zone, Version: a.Version, Serial: a.Serial, Deleted: a.Deleted})
 }
 
 // currently is the answer for a zone that already is what it should be.
