@@ -56,6 +56,9 @@ type Known func(zone string) (pdns.Version, uint64, bool)
 // NewAhead returns what exports zones of p ahead until ctx ends. It is to be
 // made before p works. known is optional.
 func NewAhead(ctx context.Context, p *Primary, known Known) *Ahead {
+	if known == nil {
+		known = func(string) (pdns.Version, uint64, bool) { return pdns.Version{}, 0, false }
+	}
 	p.ahead = &Ahead{primary: p, known: known, ctx: ctx, slots: make(chan struct{}, aheadAtOnce), large: make(chan struct{}, 1), zones: make(map[string]*headStarts)}
 	return p.ahead
 }
@@ -145,17 +148,15 @@ func (a *Ahead) holdPlace(ended <-chan struct{}, cancel func()) {
 // the compare-and-set says that this was the newest; that nothing has changed since
 // is said of the newest one alone, so it must have been that.
 func (a *Ahead) exportAfter(ctx context.Context, zone string, start *headStart) (ExportZoneResult, error) {
-	if a.known != nil {
-		if last, revision, ok := a.known(zone); ok {
-			result, err := a.exportFrom(ctx, zone, last, revision, start)
-			switch {
-			case errors.Is(err, pdns.ErrVersionConflict):
-			case err != nil || result.Outcome != ExportUnchanged:
+	if last, revision, ok := a.known(zone); ok {
+		result, err := a.exportFrom(ctx, zone, last, revision, start)
+		switch {
+		case errors.Is(err, pdns.ErrVersionConflict):
+		case err != nil || result.Outcome != ExportUnchanged:
+			return result, err
+		default:
+			if _, newest, err := a.primary.last(ctx, zone); err != nil || newest == result.Revision {
 				return result, err
-			default:
-				if _, newest, err := a.primary.last(ctx, zone); err != nil || newest == result.Revision {
-					return result, err
-				}
 			}
 		}
 	}
@@ -179,10 +180,8 @@ func (a *Ahead) exportFrom(ctx context.Context, zone string, last pdns.Version, 
 // newest is the zone's newest version, which is at least that number unless the bucket
 // was lost.
 func (a *Ahead) newest(ctx context.Context, zone string, atLeast int64) (pdns.Version, uint64, error) {
-	if a.known != nil {
-		if newest, revision, ok := a.known(zone); ok && newest.Version >= atLeast {
-			return newest, revision, nil
-		}
+	if newest, revision, ok := a.known(zone); ok && newest.Version >= atLeast {
+		return newest, revision, nil
 	}
 	return a.primary.Versions.Newest(ctx, zone)
 }

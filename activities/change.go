@@ -22,13 +22,9 @@ func (s *Secondary) change(ctx context.Context, v pdns.Version, applied pdns.App
 		return errors.New("deltas are not applied here")
 	case !v.Delta.AppliesTo(applied):
 		return fmt.Errorf("version %d is applied, which the delta does not follow", applied.Version)
-	case held.Serial != applied.Serial && held.Serial != v.Serial:
-		// v's own is there where we were stopped before it could be noted.
-		return fmt.Errorf("PowerDNS holds serial %d, which is not the applied version's", held.Serial)
-	case held.DNSSEC || held.Presigned:
-		return errors.New("PowerDNS holds it signed")
-	case s.patching.unsettled(v.Zone):
-		return errors.New("PowerDNS may still be taking it by AXFR")
+	}
+	if err := s.undisturbed(held, v, applied); err != nil {
+		return err
 	}
 	sets := v.Delta.Since(applied.Version)
 	if err := s.fits(ctx, v.Zone, sets); err != nil {
@@ -41,6 +37,21 @@ func (s *Secondary) change(ctx context.Context, v pdns.Version, applied pdns.App
 		return err
 	}
 	s.Metrics.delta(deltaChanged)
+	return nil
+}
+
+// undisturbed checks that PowerDNS holds what was applied, so that RRsets of it can
+// be changed alone.
+func (s *Secondary) undisturbed(held api.Zone, v pdns.Version, applied pdns.Applied) error {
+	switch {
+	case held.Serial != applied.Serial && held.Serial != v.Serial:
+		// v's own is there where we were stopped before it could be noted.
+		return fmt.Errorf("PowerDNS holds serial %d, which is not the applied version's", held.Serial)
+	case signedBefore(held):
+		return errors.New("PowerDNS holds it signed")
+	case s.patching.unsettled(v.Zone):
+		return errors.New("PowerDNS may still be taking it by AXFR")
+	}
 	return nil
 }
 

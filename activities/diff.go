@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/trace"
@@ -67,7 +66,7 @@ func (b *predecessor) diff(next pdns.Version, content *spool) *pdns.Diff {
 //
 // Trying it again is harmless: the same RRsets are replaced once more.
 func (s *Secondary) amend(ctx context.Context, v pdns.Version, applied pdns.Applied) error {
-	if s.Changer == nil || !v.Diff.AppliesTo(applied) || s.patching.unsettled(v.Zone) {
+	if s.Changer == nil || !v.Diff.AppliesTo(applied) {
 		return errors.New("the version's difference is not from what stands here")
 	}
 	looking, ended := trace.Start(ctx, "apply look")
@@ -78,13 +77,11 @@ func (s *Secondary) amend(ctx context.Context, v pdns.Version, applied pdns.Appl
 		return err
 	case !held.OwnedBy(pdns.Account, s.Master):
 		return errNotOurs
-	case held.Serial != applied.Serial && held.Serial != v.Serial:
-		// v's own is there where we were stopped before it could be noted.
-		return fmt.Errorf("PowerDNS holds serial %d, which is not the applied version's", held.Serial)
-	case signedBefore(held):
-		return errors.New("PowerDNS holds it signed")
 	case held.SOAEditAPI != "":
 		return errors.New("PowerDNS would set another serial")
+	}
+	if err := s.undisturbed(held, v, applied); err != nil {
+		return err
 	}
 	if err := s.patch(ctx, v, v.Diff.Sets); err != nil {
 		return err

@@ -84,19 +84,11 @@ func (d *Delta) AppliesTo(a Applied) bool {
 }
 
 // Since returns the RRsets that have changed after a version of the chain, those
-// to be removed first: a CNAME can only come where nothing else is left.
+// to be removed first, see [GoneFirst].
 func (d *Delta) Since(version int64) []RRset {
-	var removed, others []RRset
-	for _, set := range d.Sets {
-		switch {
-		case set.Version <= version:
-		case len(set.Records) == 0:
-			removed = append(removed, set)
-		default:
-			others = append(others, set)
-		}
-	}
-	return append(removed, others...)
+	sets := slices.DeleteFunc(slices.Clone(d.Sets), func(set RRset) bool { return set.Version <= version })
+	GoneFirst(sets)
+	return sets
 }
 
 // HasBase says why no delta can follow v on this primary; empty when one can.

@@ -27,15 +27,12 @@ func (d *Diff) AppliesTo(a Applied) bool {
 	return d != nil && !a.Deleted && !a.Distrusted && d.From == DeltaStep{a.Version, a.Serial}
 }
 
-// Owners are the types of RRsets at each name (canonical) of a zone.
-type Owners map[string]map[string]bool
+// Owners are the RRsets at each name (canonical) of a zone, by name and type.
+type Owners map[string][]RRset
 
-// Add notes one RRset.
+// Add notes one RRset. Each is to be added once.
 func (o Owners) Add(name, rrtype string) {
-	if o[name] == nil {
-		o[name] = make(map[string]bool)
-	}
-	o[name][rrtype] = true
+	o[name] = append(o[name], RRset{Name: name, Type: rrtype})
 }
 
 // Unhinges says why PowerDNS must look at the whole zone where these RRsets change
@@ -63,15 +60,16 @@ func Unhinges(zone string, changed []RRsetName, before, after Owners) string {
 
 // alone says why a name cannot be changed by itself among these.
 func alone(zone, name string, owners Owners) string {
-	for rrtype := range owners[name] {
-		if top := name == zone && (rrtype == "SOA" || rrtype == "NS"); !top && !patchable[rrtype] {
-			return fmt.Sprintf("%s has an RRset of type %s", name, rrtype)
-		}
+	if why := Lone(zone, name, owners[name]); why != "" {
+		return why
 	}
-	for _, above := range append(Between(zone, name), zone) {
-		if owners[above]["DNAME"] || above != zone && owners[above]["NS"] {
+	for _, above := range Between(zone, name) {
+		if Delegates(owners[above]) {
 			return fmt.Sprintf("%s is below a delegation at %s", name, above)
 		}
+	}
+	if slices.ContainsFunc(owners[zone], func(s RRset) bool { return s.Type == "DNAME" }) {
+		return fmt.Sprintf("%s is below a delegation at %s", name, zone)
 	}
 	return ""
 }
