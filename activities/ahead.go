@@ -63,14 +63,11 @@ func NewAhead(ctx context.Context, p *Primary, known Known) *Ahead {
 	return p.ahead
 }
 
-// Changed has the zone exported for a change that PowerDNS has answered with
-// success. It does not wait. Changes that come in quick succession share an export, as in SyncZone.
-// kind is what the API call did; rrsets are all that it changed where that is
-// known, else empty. header is that of its trace, if any: an export that several
-// share is in the first one's.
-func (a *Ahead) Changed(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName, header string) {
-	if a.note(zone, kind, change, rrsets, header) {
-		go a.run(zone)
+// Changed has the call's zone exported. It does not wait. Changes that come in quick
+// succession share an export, as in SyncZone, which is in the first one's trace.
+func (a *Ahead) Changed(call pdns.Call) {
+	if a.note(call) {
+		go a.run(call.Zone)
 	}
 }
 
@@ -173,7 +170,7 @@ func (a *Ahead) exportFrom(ctx context.Context, zone string, last pdns.Version, 
 	}
 	known, proxied := a.covered(start)
 	return a.primary.exportOneAfter(ctx, zone, last, revision, ExportZoneInput{
-		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, RecordsOnly: !known.unknown,
+		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, RecordsOnly: !known.unknown, Made: known.made,
 	})
 }
 
@@ -211,24 +208,24 @@ type headStarts struct {
 
 // note puts a change to those that the zone's next export covers. It reports
 // whether the caller has to run that export.
-func (a *Ahead) note(zone string, kind pdns.ChangeKind, change string, rrsets []pdns.RRsetName, header string) bool {
+func (a *Ahead) note(call pdns.Call) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	z := a.zones[zone]
+	z := a.zones[call.Zone]
 	if (z == nil || z.next == nil) && a.waiting >= aheadWaiting {
 		return false
 	}
 	if z == nil {
 		z = &headStarts{}
-		a.zones[zone] = z
+		a.zones[call.Zone] = z
 	}
 	if z.next == nil {
 		a.waiting++
-		z.next = &headStart{done: make(chan struct{}), trace: header}
+		z.next = &headStart{done: make(chan struct{}), trace: call.Trace}
 	}
-	z.next.changes = append(z.next.changes, change)
-	z.next.hints.add(rrsets)
-	z.next.proxied = z.next.proxied.And(pdns.ProxiedAs(kind))
+	z.next.changes = append(z.next.changes, call.ChangeID)
+	z.next.hints.add(call)
+	z.next.proxied = z.next.proxied.And(pdns.ProxiedAs(call.Kind))
 	run := !z.running
 	z.running = true
 	return run

@@ -24,13 +24,27 @@ type hints struct {
 	calls   int
 	unknown bool
 	rrsets  []pdns.RRsetName
+	// made is what the first call made the zone with, where the others changed
+	// nothing but records.
+	made pdns.Settings
 }
 
 // add takes in one call.
-func (h *hints) add(rrsets []pdns.RRsetName) {
-	h.calls++
-	h.unknown = h.unknown || len(rrsets) == 0
-	h.take(rrsets)
+func (h *hints) add(call pdns.Call) {
+	h.join(hints{calls: 1, unknown: len(call.RRsets) == 0, rrsets: call.RRsets})
+	if h.calls == 1 {
+		h.made = call.Made
+	}
+}
+
+// join takes in later calls.
+func (h *hints) join(later hints) {
+	if later.unknown {
+		h.made = pdns.Settings{}
+	}
+	h.calls += later.calls
+	h.unknown = h.unknown || later.unknown
+	h.take(later.rrsets)
 }
 
 func (h *hints) take(rrsets []pdns.RRsetName) {
@@ -94,7 +108,5 @@ func (a *Ahead) join(zone string, start *headStart) {
 	start.joined = append(start.joined, next)
 	start.changes = append(start.changes, next.changes...)
 	start.proxied = start.proxied.And(next.proxied)
-	start.hints.calls += next.hints.calls
-	start.hints.unknown = start.hints.unknown || next.hints.unknown
-	start.hints.take(next.hints.rrsets)
+	start.hints.join(next.hints)
 }

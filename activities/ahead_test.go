@@ -25,7 +25,7 @@ func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
 	set(t, "ahead.example.", 7, "seven")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
 	first, err := export(h.primary, changes("change-1"))
 	require.NoError(t, err)
 	require.Equal(t, activities.ExportPublished, first.Outcome)
@@ -51,7 +51,7 @@ func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 	h := newHosts(t)
 	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
 	first, err := export(h.primary, changes("change-1"))
 	require.NoError(t, err)
 	makeZone(t, "other.example.")
@@ -74,12 +74,12 @@ func TestChangesInQuickSuccessionShareAnExportAhead(t *testing.T) {
 	h.primary.Timing.MinInterval = 2 * time.Second
 	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-0", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-0"})
 	first, err := export(h.primary, changes("change-0"))
 	require.NoError(t, err)
 	for serial, id := range []string{"a", "b", "c", "d"} {
 		set(t, "ahead.example.", uint32(10+serial), id)
-		ahead.Changed("ahead.example.", pdns.ChangeModify, id, nil, "")
+		ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: id})
 	}
 	last, err := export(h.primary, changes("a", "b", "c", "d"))
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestAFailedExportAheadIsDoneByTheSync(t *testing.T) {
 	broken.DNSAddress = "127.0.0.1:1"
 	ahead := activities.NewAhead(t.Context(), &broken, nil)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
 	_, err := export(&broken, changes("change-1"))
 	require.ErrorContains(t, err, "127.0.0.1:1", "looked itself")
 }
@@ -113,7 +113,7 @@ func TestAnExportAheadFromAnOldVersion(t *testing.T) {
 	ahead := activities.NewAhead(t.Context(), h.primary, func(string) (pdns.Version, uint64, bool) { return old, revision, true })
 
 	set(t, "ahead.example.", 7, "seven") // as it was in the old version
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
 	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "change-1"))
 	again, err := export(h.primary, changes("change-1"))
 	require.NoError(t, err)
@@ -121,12 +121,12 @@ func TestAnExportAheadFromAnOldVersion(t *testing.T) {
 	require.Greater(t, again.Version.Version, eight.Version.Version)
 
 	set(t, "ahead.example.", 9, "nine") // and one that loses the compare-and-set
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-2", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-2"})
 	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "change-2"))
 
 	old, revision = pdns.Version{Zone: "ahead.example.", Version: 1, Deleted: true, Publisher: "primary-1"}, 1
 	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
-	ahead.Changed("ahead.example.", pdns.ChangeDelete, "gone", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeDelete, ChangeID: "gone"})
 	result, err := export(h.primary, changes("gone"))
 	require.NoError(t, err)
 	require.True(t, result.Version.Deleted)
@@ -143,9 +143,9 @@ func TestALongExportAheadGoesOn(t *testing.T) {
 	for _, zone := range []string{"ahead.example.", "large.example.", "small.example."} {
 		makeZone(t, zone)
 	}
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
 	eventually.True(t, 10*time.Second, "the first has its own place", func() bool { return ahead.Large() == 1 })
-	ahead.Changed("large.example.", pdns.ChangeModify, "change-2", nil, "")
+	ahead.Changed(pdns.Call{Zone: "large.example.", Kind: pdns.ChangeModify, ChangeID: "change-2"})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	require.False(t, ahead.Settled(ctx, "large.example.", "change-2"))
@@ -157,7 +157,7 @@ func TestALongExportAheadGoesOn(t *testing.T) {
 	require.Equal(t, activities.ExportPublished, result.Outcome)
 	require.Equal(t, 1, slow.times("ahead.example."))
 	eventually.True(t, 10*time.Second, "its place is free", func() bool { return ahead.Large() == 0 })
-	ahead.Changed("small.example.", pdns.ChangeModify, "change-3", nil, "")
+	ahead.Changed(pdns.Call{Zone: "small.example.", Kind: pdns.ChangeModify, ChangeID: "change-3"})
 	require.True(t, ahead.Settled(t.Context(), "small.example.", "change-3"))
 }
 
@@ -194,10 +194,27 @@ func TestADeletionIsExportedAhead(t *testing.T) {
 	_, err := export(h.primary, changes())
 	require.NoError(t, err)
 	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
-	ahead.Changed("ahead.example.", pdns.ChangeDelete, "gone", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeDelete, ChangeID: "gone"})
 	result, err := export(h.primary, changes("gone"))
 	require.NoError(t, err)
 	require.True(t, result.Version.Deleted)
+}
+
+// Of a zone that was just made it is known that it is distributed; where it may not be, it
+// is asked.
+func TestAZoneThatWasJustMadeIsNotAskedAbout(t *testing.T) {
+	for kind, asked := range map[string]int{"Native": 0, "": 1, "Producer": 1} {
+		t.Run("made as "+kind, func(t *testing.T) {
+			h := newHosts(t)
+			counting := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
+			h.primary.PowerDNS = counting
+			ahead := activities.NewAhead(t.Context(), h.primary, nil)
+			makeZone(t, "ahead.example.")
+			ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeAdd, ChangeID: "made", Made: pdns.Settings{Kind: kind}})
+			require.True(t, ahead.Settled(t.Context(), "ahead.example.", "made"))
+			require.Equal(t, asked, counting.count)
+		})
+	}
 }
 
 // follow applies on h.secondary what is published, until the test ends.
@@ -284,7 +301,7 @@ func TestSettledWaitsForTheExportAhead(t *testing.T) {
 	h := newHosts(t)
 	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
-	ahead.Changed("ahead.example.", pdns.ChangeAdd, "change-1", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeAdd, ChangeID: "change-1"})
 	ahead.Settled(t.Context(), "ahead.example.", "change-1")
 	v, _, err := h.store.Newest(t.Context(), "ahead.example.")
 	require.NoError(t, err, "the export has ended")
@@ -298,7 +315,7 @@ func TestSettledEndsWithItsContext(t *testing.T) {
 	stuck := &gatedVersions{Publisher: h.store, open: make(chan struct{})}
 	h.primary.Versions = stuck
 	ahead := activities.NewAhead(t.Context(), h.primary, nil)
-	ahead.Changed("ahead.example.", pdns.ChangeModify, "change-1", nil, "")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	ahead.Settled(ctx, "ahead.example.", "change-1")

@@ -89,7 +89,7 @@ func patched(t *testing.T, sets ...any) {
 func (b *bigHosts) told(named ...pdns.RRsetName) string {
 	b.changes++
 	id := fmt.Sprintf("change-%d", b.changes)
-	b.ahead.Changed(bigZone, pdns.ChangeModify, id, named, "")
+	b.ahead.Changed(pdns.Call{Zone: bigZone, Kind: pdns.ChangeModify, ChangeID: id, RRsets: named})
 	return id
 }
 

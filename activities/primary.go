@@ -141,6 +141,9 @@ type ExportZoneInput struct {
 	// RecordsOnly says that what has changed is known to be records and no setting
 	// of the zone.
 	RecordsOnly bool `json:"records_only,omitempty"`
+	// Made is what the zone is known to have just been made with; zero where
+	// anything else may have been done to it.
+	Made pdns.Settings `json:"made,omitzero"`
 	// Changes are the IDs of all changes that ask for this export; empty where
 	// something else asks too. Where this primary has exported the zone after
 	// each of them already (see [Ahead]), it is not looked at again.
@@ -334,10 +337,9 @@ func (p *Primary) prove(ctx context.Context, last, read pdns.Version, content *s
 // there is the API's to say ([api.ErrNotFound]), and the content of one that is not
 // distributed is of no interest, nor why it could not be had.
 //
-// Where only records have changed since the zone was distributed, its content says
-// all.
+// Where it is known what the API would say, the content says all.
 func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, _ pulled, _ error) {
-	if in.RecordsOnly && last.Publisher == p.ID && !last.Deleted {
+	if p.knows(zone, last, in) {
 		if found, err := p.pull(ctx, zone, last, content); err == nil {
 			return "", found, nil
 		}
@@ -366,6 +368,13 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in E
 		return "", pulled{}, p.explain(held, pullErr)
 	}
 	return "", found, nil
+}
+
+// knows says that the zone is there and is distributed, if its content can be had: it
+// was just made so, or only records have changed since it was distributed.
+func (p *Primary) knows(zone string, last pdns.Version, in ExportZoneInput) bool {
+	made := in.Made != (pdns.Settings{}) && p.Selection.LeavesOut(zone, in.Made.Kind, in.Made.Account) == ""
+	return made || in.RecordsOnly && last.Publisher == p.ID && !last.Deleted
 }
 
 // pulled is a content that was just read. proven says that the last version was

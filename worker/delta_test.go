@@ -43,7 +43,7 @@ func TestADeltaIsProvenByItsSync(t *testing.T) {
 	s.result(t, zone) // its end
 
 	s.call(t, http.MethodPatch, "/zones/"+zone, body([]set{text("h1."+zone, 1)}, set{}))
-	s.ahead.Changed(zone, pdns.ChangeModify, "change-1", []pdns.RRsetName{{Name: "h1." + zone, Type: "TXT"}}, "")
+	s.ahead.Changed(pdns.Call{Zone: zone, Kind: pdns.ChangeModify, ChangeID: "change-1", RRsets: []pdns.RRsetName{{Name: "h1." + zone, Type: "TXT"}}})
 	require.NoError(t, s.dispatcher.SyncZone(t.Context(),
 		workflows.SyncZoneInput{Zone: zone, Trigger: workflows.TriggerEvent, Primary: "primary-1"},
 		workflows.ZoneChange{ChangeID: "change-1", Trigger: workflows.TriggerEvent, Primary: "primary-1", Taken: true}))

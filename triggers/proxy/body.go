@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-
-	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
 var errAbandoned = errors.New("the request's body is no longer wanted")
@@ -25,8 +23,8 @@ type body struct {
 	mu   sync.Mutex
 	left int64     // octets still to come, -1 when unknown
 	scan *bodyScan // nil when nothing is sought
-	// rrsets are those that it names, once all was passed on.
-	rrsets []pdns.RRsetName
+	// found is what it says, once all was passed on.
+	found said
 	// last is called with the name before the last octets are passed on; its
 	// error keeps them back.
 	last   func(name string) error
@@ -36,7 +34,7 @@ type body struct {
 	over   bool
 }
 
-// newBody wraps r's body. last may be nil. search has the RRsets looked for.
+// newBody wraps r's body. last may be nil. search has looked for what it says.
 func newBody(r *http.Request, last func(name string) error, search bool) *body {
 	b := &body{ReadCloser: r.Body, left: r.ContentLength, last: last}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
@@ -79,20 +77,19 @@ func (b *body) finish() error {
 	if b.scan == nil {
 		return nil
 	}
-	found := b.scan.finish()
+	b.found = b.scan.finish()
 	b.scan = nil
-	b.rrsets = found.rrsets
-	if found.name == "" || b.last == nil {
+	if b.found.name == "" || b.last == nil {
 		return nil
 	}
-	return b.last(found.name)
+	return b.last(b.found.name)
 }
 
-// named are the RRsets that it names; none before all was passed on.
-func (b *body) named() []pdns.RRsetName {
+// says is what it says; nothing before all was passed on.
+func (b *body) says() said {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.rrsets
+	return b.found
 }
 
 // fate is what became of a body.

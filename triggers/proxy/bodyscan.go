@@ -29,6 +29,8 @@ type said struct {
 	// rrsets are the names and types in its "rrsets"; empty when there are too
 	// many, or when one cannot be read.
 	rrsets []pdns.RRsetName
+	// settings are its top-level "kind" and "account".
+	settings pdns.Settings
 }
 
 // bodyScan finds what a JSON object says that is written to it piece by piece.
@@ -84,8 +86,14 @@ func readBody(r io.Reader) (said, error) {
 		if err != nil {
 			return said{}, err
 		}
-		if key == "name" {
-			found.name, _ = value.(string)
+		text, _ := value.(string)
+		switch key {
+		case "name":
+			found.name = text
+		case "kind":
+			found.settings.Kind = text
+		case "account":
+			found.settings.Account = text
 		}
 	}
 	_, err := dec.Token()

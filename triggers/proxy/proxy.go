@@ -49,10 +49,9 @@ type Config struct {
 	Publisher Publisher
 	// Subjects are those of the events.
 	Subjects Subjects
-	// Changed is told each change as soon as PowerDNS has answered it with
-	// success, before its event goes out, with all RRsets that it changed where
-	// these are known, and the header of its trace. It must not wait. Optional.
-	Changed func(zone string, kind pdns.ChangeKind, changeID string, rrsets []pdns.RRsetName, trace string)
+	// Changed is told each change before its event goes out. It must not wait.
+	// Optional.
+	Changed func(pdns.Call)
 	// Settled returns once what Changed began for a change has ended, or with ctx,
 	// and whether secondaries now have something to apply. Optional: without it
 	// events go out at once.
@@ -245,14 +244,18 @@ func (p *Proxy) answered(res *http.Response) error {
 	}
 	x.change.taken = res.StatusCode/100 == 2
 	if x.class.rrsets {
-		x.change.rrsets = x.body.named()
+		x.change.rrsets = x.body.says().rrsets
 	}
 	if changed {
 		res.Header.Set(HeaderChangeID, x.change.ChangeID)
 	}
 	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
 	if x.change.taken && changed && p.cfg.Changed != nil {
-		p.cfg.Changed(x.change.Zone, x.change.Kind, x.change.ChangeID, x.change.rrsets, x.change.Trace)
+		call := pdns.Call{Zone: x.change.Zone, Kind: x.change.Kind, ChangeID: x.change.ChangeID, RRsets: x.change.rrsets, Trace: x.change.Trace}
+		if call.Kind == pdns.ChangeAdd {
+			call.Made = x.body.says().settings
+		}
+		p.cfg.Changed(call)
 	}
 	p.settle(x, changed)
 	return nil
