@@ -110,7 +110,11 @@ func (b *bench) spread(ctx context.Context, w *way, n int, zone func(int) string
 	return b.awaitAll(ctx, to, n, func(i int) question { return holds(zone(i)) })
 }
 
-// importWatched is importOf with changes of another zone meanwhile, the next pace after the last was served.
+// watchPace is the time between the changes that are made during an import: seldom enough that the import, not they, is
+// measured.
+const watchPace = time.Second
+
+// importWatched is importOf with changes of another zone meanwhile, the next watchPace after the last was served.
 func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples) (imported, error) {
 	label := fmt.Sprintf("during%d", n)
 	if err := b.zones(ctx, label, []*way{w}); err != nil {
@@ -129,7 +133,7 @@ func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples
 			case <-done:
 				watched <- nil
 				return
-			case <-time.After(pace):
+			case <-time.After(watchPace):
 			}
 		}
 	}()
