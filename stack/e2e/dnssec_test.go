@@ -66,16 +66,28 @@ func sign(t testing.TB, zone, nsec3param string, narrow bool) {
 }
 
 // setSigning changes how a zone is signed. On SQLite, PowerDNS 4.7 answers 422 ("unable to secure", "to un-secure") when
-// something else, such as an export, reads the zone at that moment; then it is asked again.
+// something else, such as an export, reads the zone at that moment; then it is asked again. What it had done until then
+// it has not rectified, and does not when asked again.
 func setSigning(t testing.TB, zone string, settings map[string]any) {
 	t.Helper()
-	until(t, soon, func() error {
-		r, err := primary.do(t.Context(), http.MethodPut, "/zones/"+zoneID(zone), settings)
+	put := func(path string, body any) error {
+		r, err := primary.do(t.Context(), http.MethodPut, path, body)
 		if err != nil {
 			return err
 		}
 		return wants(r.status/100 == 2, "change the signing of %s: %s", zone, r)
+	}
+	refused := 0
+	until(t, soon, func() error {
+		err := put("/zones/"+zoneID(zone), settings)
+		if err != nil {
+			refused++
+		}
+		return err
 	})
+	if refused > 0 && settings["dnssec"] != false {
+		until(t, soon, func() error { return put("/zones/"+zoneID(zone)+"/rectify", nil) })
+	}
 }
 
 // Both kinds of denial, and a zone whose unsigned delegations are left out (opt-out): what the secondaries answer proves

@@ -9,8 +9,8 @@ import (
 const (
 	// soon bounds what takes milliseconds on an idle system; the tests share two cores.
 	soon = 60 * time.Second
-	// pollEvery is the least pause between two questions while waiting.
-	pollEvery = 5 * time.Millisecond
+	// pollEvery is the least pause between two questions while waiting, pollEveryMax what it grows to.
+	pollEvery, pollEveryMax = 5 * time.Millisecond, 100 * time.Millisecond
 	// lookEvery is the time between two looks at what must stay as it is.
 	lookEvery = 100 * time.Millisecond
 )
@@ -23,16 +23,17 @@ func until(t testing.TB, within time.Duration, check func() error) {
 	}
 }
 
-// poll is until for use outside of a test's goroutine. It leaves four fifths of the time to the system that it watches.
+// poll is until for use outside of a test's goroutine. It leaves four fifths of the time, or more, to the system that it
+// watches, and adds a tenth to the wait at most.
 func poll(within time.Duration, check func() error) error {
-	deadline := time.Now().Add(within)
+	start := time.Now()
 	for {
 		began := time.Now()
 		err := check()
-		if err == nil || time.Now().After(deadline) {
+		if err == nil || time.Since(start) > within {
 			return err
 		}
-		<-time.After(pollEvery + 4*time.Since(began))
+		<-time.After(max(pollEvery, min(time.Since(start)/10, pollEveryMax)) + 4*time.Since(began))
 	}
 }
 
