@@ -1,0 +1,74 @@
+package activities
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/trace"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
+)
+
+// look asks the local PowerDNS what the zone is and, at the same time, for its
+// content: each question takes about as long as the other. Whether the zone is
+// there is the API's to say ([api.ErrNotFound]), and the content of one that is not
+// distributed is of no interest, nor why it could not be had.
+//
+// Where it is known what the API would say, the content says all.
+func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, _ pulled, _ error) {
+	if p.knows(zone, last, in) {
+		if found, err := p.pull(ctx, zone, last, content); err == nil {
+			return "", found, nil
+		}
+		if err := content.Reset(); err != nil {
+			return "", pulled{}, err
+		}
+	}
+	pulling, cancel := context.WithCancel(ctx)
+	var pull sync.WaitGroup
+	defer pull.Wait()
+	defer cancel()
+	var found pulled
+	var pullErr error
+	pull.Go(func() { found, pullErr = p.pull(pulling, zone, last, content) })
+	_, ended := trace.Start(ctx, "export zone")
+	held, err := p.PowerDNS.Zone(ctx, zone)
+	ended(err)
+	if err != nil {
+		return "", pulled{}, err
+	}
+	if leftOut = p.leavesOut(held); leftOut != "" {
+		return leftOut, pulled{}, nil
+	}
+	pull.Wait()
+	if pullErr != nil {
+		return "", pulled{}, p.explain(held, pullErr)
+	}
+	return "", found, nil
+}
+
+// knows says that the zone is there and is distributed, if its content can be had: it
+// was just made so, or only records have changed since it was distributed.
+func (p *Primary) knows(zone string, last pdns.Version, in ExportZoneInput) bool {
+	made := in.Made != (pdns.Settings{}) && p.Selection.LeavesOut(zone, in.Made.Kind, in.Made.Account) == ""
+	return made || in.RecordsOnly && last.Publisher == p.ID && !last.Deleted
+}
+
+// pulled is a content that was just read. proven says that the last version was
+// unproven and that this is what it says.
+type pulled struct {
+	transfer.Summary
+	proven bool
+}
+
+func (p *Primary) pull(ctx context.Context, zone string, last pdns.Version, content io.Writer) (found pulled, err error) {
+	_, ended := trace.Start(ctx, "export axfr")
+	defer func() { ended(err) }()
+	if last.Unproven() {
+		found.Summary, found.proven, err = transfer.PullAndCompare(ctx, p.DNSAddress, zone, content, merged(ctx, p.Versions, last))
+	} else {
+		found.Summary, err = transfer.Pull(ctx, p.DNSAddress, zone, content)
+	}
+	return found, err
+}
