@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	streamZones = 20
+	streamZones = 10
 	// streamPause between two changes: a modest rate, since several systems share the cores, and the faults are to decide, not
 	// the load.
-	streamPause = 100 * time.Millisecond
+	streamPause = 200 * time.Millisecond
 )
 
 // stream is a client that changes zones through the api-proxy, one request after the other, and keeps book of the answers.
