@@ -94,22 +94,11 @@ func (c *Client) ServedZones(ctx context.Context) ([]Zone, error) {
 }
 
 func (c *Client) list(ctx context.Context, path string) ([]Zone, error) {
-	var answer []zoneJSON
+	var answer zoneList
 	if err := c.call(ctx, "list zones", "", http.MethodGet, path, nil, &answer); err != nil {
 		return nil, err
 	}
-	if answer == nil { // "null": a list that failed must never look like no zones
-		return nil, errors.New("PowerDNS API: list zones: the answer is no list")
-	}
-	zones := make([]Zone, 0, len(answer))
-	for _, z := range answer {
-		zone, err := z.zone()
-		if err != nil {
-			return nil, fmt.Errorf("PowerDNS API: list zones: %w", err)
-		}
-		zones = append(zones, zone)
-	}
-	return zones, nil
+	return answer.zones, nil
 }
 
 // CreateSecondaryZone creates a zone whose content PowerDNS takes from
@@ -254,7 +243,13 @@ func (c *Client) call(ctx context.Context, step, zone, method, path string, body
 	if into == nil {
 		return nil
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(into); err != nil {
+	answer := json.NewDecoder(io.LimitReader(resp.Body, maxBody))
+	if long, ok := into.(*zoneList); ok {
+		err = long.read(answer)
+	} else {
+		err = answer.Decode(into)
+	}
+	if err != nil {
 		return fail(fmt.Errorf("answer: %w", err))
 	}
 	return nil
