@@ -18,8 +18,8 @@ const (
 	createOctets  = 128 << 10
 )
 
-// createWhole makes a zone that this secondary never had, with its content, in
-// one call of the API: half the work of making it and having it transferred.
+// createWhole makes a zone that the local PowerDNS does not hold, with its content,
+// in one call of the API: half the work of making it and having it transferred.
 // It reports whether PowerDNS holds v now. Where it does not (the zone is there
 // already, its content or its signatures need a transfer, PowerDNS refused), the
 // usual way is to be taken, which also tells what is wrong.

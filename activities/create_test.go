@@ -65,6 +65,25 @@ func TestNewZones(t *testing.T) {
 	}
 }
 
+// So is one that PowerDNS has lost.
+func TestLostZonesAreMadeWhole(t *testing.T) {
+	h := newHosts(t)
+	const zone = "lost.create."
+	makeZone(t, zone)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	_, err = apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zone))
+	result, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedNow, result.Outcome)
+	held, err := h.secondary.PowerDNS.Zone(t.Context(), zone)
+	require.NoError(t, err)
+	require.Zero(t, held.LastCheck, "it was transferred")
+	equalContent(t, h, zone)
+}
+
 // equalContent wants the secondary to hold just what the primary does.
 func equalContent(t *testing.T, h hosts, zone string) {
 	t.Helper()
