@@ -103,7 +103,7 @@ func TestOneTraceFromTheProxyToTheSecondary(t *testing.T) {
 
 	hops := []string{
 		trace.Request, "proxy outbox", "proxy powerdns", "proxy event",
-		"export", "export newest", "export zone", "export axfr", "export publish",
+		"export", "export newest", "export axfr", "export publish",
 		"apply", "apply create", "apply serve", "apply flush", "apply note",
 	}
 	named := func(name string) int {
