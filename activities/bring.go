@@ -136,14 +136,12 @@ func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, e
 // bring makes PowerDNS serve v, whatever it serves now. applied is nil where that
 // is not known.
 func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.Applied, adopt bool, open opener) (string, error) {
-	whole := !adopt && !v.Deleted && !v.Unproven()
 	switch {
-	case !whole:
+	case adopt || v.Deleted || v.Unproven():
 	case applied == nil:
 		if made, err := s.createWhole(ctx, v, open); made || err != nil {
 			return AppliedNow, err
 		}
-		whole = false
 	default:
 		if s.amend(ctx, v, *applied) == nil {
 			return AppliedNow, nil
@@ -173,7 +171,7 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 	case !missing && v.Unproven() && applied != nil && s.change(ctx, v, *applied, held) == nil:
 		return AppliedNow, nil // else in full
 	}
-	if missing && whole { // PowerDNS has lost it
+	if missing && applied != nil && !adopt && !v.Unproven() { // PowerDNS has lost it
 		if made, err := s.createWhole(ctx, v, open); made || err != nil {
 			return AppliedNow, err
 		}

@@ -14,17 +14,10 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
-	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/triggers/dispatch"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
-
-// soon is how long a test waits for what must happen.
-const soon = 30 * time.Second
-
-// stack is a real NATS and Temporal for the tests of this package.
-var stack *stacktest.Stack
 
 // TestEventsReachDispatcher from all subjects, with their hints.
 func TestEventsReachDispatcher(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,12 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
+
+// soon is how long a test waits for what must happen.
+const soon = 30 * time.Second
+
+// stack is a real NATS and Temporal for the tests of this package.
+var stack *stacktest.Stack
 
 func TestMain(m *testing.M) { stacktest.Main(m, &stack, "nats", "temporal") }
 
