@@ -114,6 +114,11 @@ func (f *stream) change(ctx context.Context, b *book, number int) {
 	began := time.Now()
 	r, err := f.site.proxies[f.random.IntN(len(f.site.proxies))].do(ctx, method, path, body)
 	took := time.Since(began)
+	if others := b.otherwise(); err == nil && len(others) > 0 && notAsThought(method, r.status) {
+		b.exists, b.possible = !b.exists, others // an earlier request without a clear answer was carried out, or was not
+		f.change(ctx, b, number)
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tally.slowest = max(f.tally.slowest, took)
@@ -127,17 +132,29 @@ func (f *stream) change(ctx context.Context, b *book, number int) {
 	}
 	if err == nil && r.status/100 == 4 {
 		f.tally.refused++
-		// The zone is not as we thought: an earlier request without a clear answer was carried out, or was not.
-		switch {
-		case method == http.MethodPost && r.status == http.StatusConflict:
-			b.exists = true
-		case method != http.MethodPost && (r.status == http.StatusNotFound || r.status == http.StatusUnprocessableEntity):
-			b.exists = false
-		}
 		return
 	}
 	f.tally.unclear++
 	b.possible = append(b.possible, text)
+}
+
+// otherwise are those of the possible contents that the zone has when it exists although we think not, or the other way round.
+func (b *book) otherwise() []string {
+	var others []string
+	for _, text := range b.possible {
+		if (text != "") != b.exists {
+			others = append(others, text)
+		}
+	}
+	return others
+}
+
+// notAsThought tells whether PowerDNS refused a request since the zone is there, or is not.
+func notAsThought(method string, status int) bool {
+	if method == http.MethodPost {
+		return status == http.StatusConflict
+	}
+	return status == http.StatusNotFound || status == http.StatusUnprocessableEntity
 }
 
 // wait waits until so many more requests have ended.
