@@ -72,7 +72,7 @@ func (s *Secondary) adopt(ctx context.Context, work *fullCompare, done *atomic.I
 
 // adopts returns the foreign zones that a full compare shall take over: those that
 // are asked for, or all, as far as they stand in the way of a published version.
-func (in ReconcileZonesInput) adopts(foreign []string, newest []pdns.Version) []string {
+func (in ReconcileZonesInput) adopts(foreign []string, newest []pdns.Catalogued) []string {
 	if !in.AdoptAll && len(in.Adopt) == 0 {
 		return nil
 	}

@@ -116,14 +116,13 @@ func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64
 }
 
 // state reads what this secondary holds and has applied, completely.
-func (s *Secondary) state(ctx context.Context) ([]pdns.Held, map[string]pdns.Applied, error) {
-	zones, err := s.PowerDNS.Zones(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
-	}
-	held := make([]pdns.Held, len(zones))
-	for i, zone := range zones {
-		held[i] = pdns.Held{Zone: zone.Name, Serial: zone.Serial, Ours: zone.OwnedBy(pdns.Account, s.Master)}
+func (s *Secondary) state(ctx context.Context) (map[string]pdns.Held, map[string]pdns.AppliedBrief, error) {
+	held := make(map[string]pdns.Held)
+	for zone, err := range s.PowerDNS.Zones(ctx) {
+		if err != nil {
+			return nil, nil, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
+		}
+		held[zone.Name] = pdns.Held{Serial: zone.Serial, Ours: zone.OwnedBy(pdns.Account, s.Master)}
 	}
 	applied, err := s.Applied.All()
 	return held, applied, err

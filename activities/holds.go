@@ -162,12 +162,11 @@ func (p *Primary) sift(ctx context.Context, changes []pdns.HeldChange) (kept, mo
 
 // zonesByName are the zones that the local PowerDNS lists and that are distributed.
 func (p *Primary) zonesByName(ctx context.Context) (map[string]bool, error) {
-	zones, err := p.PowerDNS.Zones(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
-	}
-	there := make(map[string]bool, len(zones))
-	for _, zone := range zones {
+	there := make(map[string]bool)
+	for zone, err := range p.PowerDNS.Zones(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
+		}
 		if p.leavesOut(zone) == "" {
 			there[zone.Name] = true
 		}

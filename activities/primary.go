@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -34,7 +35,7 @@ type PrimaryPowerDNS interface {
 	// Zone returns api.ErrNotFound when PowerDNS does not hold the zone.
 	Zone(ctx context.Context, zone string) (api.Zone, error)
 	// Zones returns all zones; an error means unknown, never none.
-	Zones(ctx context.Context) ([]api.Zone, error)
+	Zones(ctx context.Context) iter.Seq2[api.Zone, error]
 }
 
 // Peers knows the other primaries.

@@ -145,12 +145,12 @@ func (s *Secondary) takeUp(ctx context.Context, in ReconcileZonesInput) (*fullCo
 	if work := s.full.Swap(nil); work != nil && work.name == in.Compare {
 		return work, nil
 	}
-	var newest []pdns.Version
+	var newest []pdns.Catalogued
 	for v, err := range s.Versions.All(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("list the newest versions: %w", err)
 		}
-		newest = append(newest, v)
+		newest = append(newest, pdns.CataloguedFrom(v))
 	}
 	held, applied, err := s.state(ctx)
 	if err != nil {

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ const (
 type ZoneLister interface {
 	// ServedZones returns every zone with its served serial; an error means
 	// unknown, never none.
-	ServedZones(ctx context.Context) ([]api.Zone, error)
+	ServedZones(ctx context.Context) iter.Seq2[api.Zone, error]
 }
 
 // NewestVersions knows the newest versions of all zones.
@@ -163,9 +164,14 @@ func (s *Scanner) resting() time.Time {
 // in between is then no surprise.
 func (s *Scanner) survey(ctx context.Context, now time.Time) ([]pdns.Listed, map[string]pdns.Version, pdns.Drift, error) {
 	began := time.Now()
-	zones, err := s.PowerDNS.ServedZones(ctx)
-	if err != nil {
-		return nil, nil, pdns.Drift{}, err
+	var listed []pdns.Listed
+	for zone, err := range s.PowerDNS.ServedZones(ctx) {
+		if err != nil {
+			return nil, nil, pdns.Drift{}, err
+		}
+		if s.Selection.LeavesOut(zone.Name, zone.Kind, zone.Account) == "" {
+			listed = append(listed, pdns.Listed{Zone: zone.Name, Serial: zone.EditedSerial, Signed: zone.DNSSEC || zone.Presigned})
+		}
 	}
 	s.mu.Lock()
 	s.rest = time.Now().Add((scanShare - 1) * time.Since(began))
@@ -173,12 +179,6 @@ func (s *Scanner) survey(ctx context.Context, now time.Time) ([]pdns.Listed, map
 	newest, err := s.Versions.Newest(ctx)
 	if err != nil {
 		return nil, nil, pdns.Drift{}, err
-	}
-	listed := make([]pdns.Listed, 0, len(zones))
-	for _, zone := range zones {
-		if s.Selection.LeavesOut(zone.Name, zone.Kind, zone.Account) == "" {
-			listed = append(listed, pdns.Listed{Zone: zone.Name, Serial: zone.EditedSerial, Signed: zone.DNSSEC || zone.Presigned})
-		}
 	}
 	return listed, newest, pdns.PlanScan(listed, newest, now), nil
 }

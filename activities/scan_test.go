@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -25,9 +26,18 @@ type fakeZones struct {
 	takes time.Duration
 }
 
-func (f *fakeZones) ServedZones(context.Context) ([]api.Zone, error) {
-	<-time.After(f.takes)
-	return f.listed, f.fails
+func (f *fakeZones) ServedZones(context.Context) iter.Seq2[api.Zone, error] {
+	return func(yield func(api.Zone, error) bool) {
+		<-time.After(f.takes)
+		for _, zone := range f.listed {
+			if !yield(zone, nil) {
+				return
+			}
+		}
+		if f.fails != nil {
+			yield(api.Zone{}, f.fails)
+		}
+	}
 }
 
 func (f *fakeZones) Newest(context.Context) (map[string]pdns.Version, error) { return f.newest, nil }

@@ -27,7 +27,7 @@ type Subscriber interface {
 // SecondaryPowerDNS is the part of the PowerDNS API that applying needs.
 type SecondaryPowerDNS interface {
 	Zone(ctx context.Context, zone string) (api.Zone, error)
-	Zones(ctx context.Context) ([]api.Zone, error)
+	Zones(ctx context.Context) iter.Seq2[api.Zone, error]
 	CreateSecondaryZone(ctx context.Context, zone, master, account string) error
 	// CreateFilledZone fails where the zone exists, and makes nothing then.
 	CreateFilledZone(ctx context.Context, zone, master, account, text string) error
@@ -50,7 +50,7 @@ type RRsetChanger interface {
 type AppliedState interface {
 	Get(zone string) (pdns.Applied, bool, error)
 	Set(pdns.Applied) error
-	All() (map[string]pdns.Applied, error)
+	All() (map[string]pdns.AppliedBrief, error)
 }
 
 // Secondary holds what the activities on one secondary's queue need.

@@ -76,9 +76,8 @@ func newHostsWith(t *testing.T, number int) hosts {
 	})
 	secondaryAPI := api.New(strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[number], stack.Env("SECONDARY_API_KEY"))
 	t.Cleanup(func() { // the next test's transfer server is another: these would be foreign
-		left, err := secondaryAPI.Zones(context.Background())
-		require.NoError(t, err)
-		for _, zone := range left {
+		for zone, err := range secondaryAPI.Zones(context.Background()) {
+			require.NoError(t, err)
 			require.NoError(t, secondaryAPI.DeleteZone(context.Background(), zone.Name))
 		}
 	})

@@ -124,7 +124,7 @@ func compareEach[L any](ctx context.Context, s *Secondary, lines []L, in Compare
 
 // settle finds out whether a difference is this secondary's fault, and takes a
 // zone that looks right but has not applied the version for wrong.
-func (s *Secondary) settle(ctx context.Context, one compared, applied pdns.Applied) (compared, error) {
+func (s *Secondary) settle(ctx context.Context, one compared, applied pdns.AppliedBrief) (compared, error) {
 	if !one.wrong && applied.Version >= one.version && !applied.Distrusted {
 		return one, nil
 	}

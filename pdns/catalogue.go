@@ -68,21 +68,17 @@ func (d Differences) Wrong() []string {
 
 // Compare says how what a secondary holds and has applied differs from the
 // catalogue.
-func Compare(catalogue []Catalogued, held []Held, applied map[string]Applied) Differences {
+func Compare(catalogue []Catalogued, held map[string]Held, applied map[string]AppliedBrief) Differences {
 	var d Differences
-	holds := make(map[string]Held, len(held))
-	for _, h := range held {
-		holds[h.Zone] = h
-	}
 	known := make(map[string]bool, len(catalogue))
 	for _, want := range catalogue {
 		known[want.Zone] = true
-		h, here := holds[want.Zone]
+		h, here := held[want.Zone]
 		d.add(want, h, here, applied[want.Zone])
 	}
-	for _, h := range held {
-		if h.Ours && !known[h.Zone] {
-			d.Orphaned = append(d.Orphaned, h.Zone)
+	for zone, h := range held {
+		if h.Ours && !known[zone] {
+			d.Orphaned = append(d.Orphaned, zone)
 		}
 	}
 	slices.Sort(d.Orphaned) // the others follow the catalogue's order
@@ -90,7 +86,7 @@ func Compare(catalogue []Catalogued, held []Held, applied map[string]Applied) Di
 }
 
 // add decides about one zone. The zero Applied means unknown.
-func (d *Differences) add(want Catalogued, h Held, here bool, applied Applied) {
+func (d *Differences) add(want Catalogued, h Held, here bool, applied AppliedBrief) {
 	switch {
 	case want.Version == 0:
 	case want.Deleted && here && h.Ours:

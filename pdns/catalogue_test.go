@@ -36,21 +36,20 @@ func TestCompare(t *testing.T) {
 		{Zone: "unpublished.", Version: 0},
 		{Zone: "wrapped.", Version: 5, Serial: 1},
 	}
-	applied := map[string]pdns.Applied{"old-version.": {Version: 4}, "applied-ahead.": {Version: 6}}
+	applied := map[string]pdns.AppliedBrief{"old-version.": {Version: 4}, "applied-ahead.": {Version: 6}}
 	for _, zone := range []string{"ahead.", "foreign.", "missing.", "outdated.", "right.", "wrapped."} {
-		applied[zone] = pdns.Applied{Version: 5}
+		applied[zone] = pdns.AppliedBrief{Version: 5}
 	}
 	for _, zone := range []string{"ahead-distrusted.", "distrusted."} {
-		applied[zone] = pdns.Applied{Version: 5, Distrusted: true}
+		applied[zone] = pdns.AppliedBrief{Version: 5, Distrusted: true}
 	}
-	var held []pdns.Held
+	held := map[string]pdns.Held{"foreign.": {Serial: 7}, "gone-foreign.": {Serial: 7}, "its-own.": {}}
 	for zone, serial := range map[string]uint32{
 		"ahead.": 8, "ahead-distrusted.": 8, "distrusted.": 7, "applied-ahead.": 7, "left-over.": 7, "not-known.": 7, "old-version.": 7, "outdated.": 6, "right.": 7,
 		"unpublished.": 7, "wrapped.": 4294967295, "orphaned.": 7, "another-orphan.": 7,
 	} {
-		held = append(held, pdns.Held{Zone: zone, Serial: serial, Ours: true})
+		held[zone] = pdns.Held{Serial: serial, Ours: true}
 	}
-	held = append(held, pdns.Held{Zone: "foreign.", Serial: 7}, pdns.Held{Zone: "gone-foreign.", Serial: 7}, pdns.Held{Zone: "its-own."})
 	d := pdns.Compare(catalogue, held, applied)
 	require.Equal(t, pdns.Differences{
 		Missing:  []string{"missing."},
@@ -68,6 +67,6 @@ func TestCompare(t *testing.T) {
 // With nothing in the catalogue nothing is known to be deleted: what is held is
 // orphaned, and the primaries are asked.
 func TestCompareWithAnEmptyCatalogueDeletesNothing(t *testing.T) {
-	d := pdns.Compare(nil, []pdns.Held{{Zone: "a.", Ours: true}}, nil)
+	d := pdns.Compare(nil, map[string]pdns.Held{"a.": {Ours: true}}, nil)
 	require.Equal(t, pdns.Differences{Orphaned: []string{"a."}}, d)
 }

@@ -7,7 +7,6 @@ import (
 
 // Held is a zone that a secondary's PowerDNS holds.
 type Held struct {
-	Zone   string
 	Serial uint32
 	// Ours says that we created it, see [Account].
 	Ours bool
@@ -37,23 +36,19 @@ type Plan struct {
 // PlanReconcile compares the newest versions with what a secondary holds and
 // has applied. It deletes only what a tombstone names, never what is absent:
 // a failed read looks just like an empty list.
-func PlanReconcile(newest []Version, held []Held, applied map[string]Applied) Plan {
-	holds := make(map[string]Held, len(held))
-	for _, h := range held {
-		holds[h.Zone] = h
-	}
+func PlanReconcile(newest []Catalogued, held map[string]Held, applied map[string]AppliedBrief) Plan {
 	var plan Plan
 	published := make(map[string]bool, len(newest))
 	for _, v := range newest {
 		published[v.Zone] = true
-		plan.add(v, holds, applied[v.Zone])
+		plan.add(v, held, applied[v.Zone])
 	}
-	for _, h := range held {
+	for zone, h := range held {
 		switch {
 		case !h.Ours:
-			plan.Foreign = append(plan.Foreign, h.Zone)
-		case !published[h.Zone]:
-			plan.Unknown = append(plan.Unknown, h.Zone)
+			plan.Foreign = append(plan.Foreign, zone)
+		case !published[zone]:
+			plan.Unknown = append(plan.Unknown, zone)
 		}
 	}
 	for _, list := range [][]string{plan.Apply, plan.Delete, plan.Foreign, plan.Unknown} {
@@ -63,8 +58,8 @@ func PlanReconcile(newest []Version, held []Held, applied map[string]Applied) Pl
 }
 
 // add decides about one published zone. The zero Applied means unknown.
-func (p *Plan) add(v Version, holds map[string]Held, applied Applied) {
-	h, here := holds[v.Zone]
+func (p *Plan) add(v Catalogued, held map[string]Held, applied AppliedBrief) {
+	h, here := held[v.Zone]
 	switch {
 	case here && !h.Ours && !v.Deleted:
 		p.Blocked++

@@ -116,11 +116,10 @@ func zonesToSync(ctx context.Context, c *connections, names []string) ([]string,
 		}
 	}
 	if c.conf.PowerDNS.APIKey.Reveal() != "" {
-		held, err := c.powerDNS().Zones(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("list the zones of the PowerDNS on this host: %w", err)
-		}
-		for _, zone := range held {
+		for zone, err := range c.powerDNS().Zones(ctx) {
+			if err != nil {
+				return nil, fmt.Errorf("list the zones of the PowerDNS on this host: %w", err)
+			}
 			zones = append(zones, zone.Name)
 		}
 	}

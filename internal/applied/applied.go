@@ -140,12 +140,12 @@ func (s *State) Delete(zone string) error {
 	return nil
 }
 
-// All returns what is noted, by zone.
-func (s *State) All() (map[string]pdns.Applied, error) {
-	var all map[string]pdns.Applied
+// All returns of each noted zone what comparisons need.
+func (s *State) All() (map[string]pdns.AppliedBrief, error) {
+	var all map[string]pdns.AppliedBrief
 	err := s.read(func(tx *bolt.Tx) error {
-		all = make(map[string]pdns.Applied)
-		return each(tx.Bucket(zones), func(a pdns.Applied) { all[a.Zone] = a })
+		all = make(map[string]pdns.AppliedBrief)
+		return each(tx.Bucket(zones), func(a pdns.Applied) { all[a.Zone] = a.Brief() })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the applied versions: %w", err)

@@ -81,26 +81,6 @@ func (c *Client) Zone(ctx context.Context, zone string) (Zone, error) {
 	return z, nil
 }
 
-// Zones returns all zones, without what only [Client.Zone] or
-// [Client.ServedZones] tells.
-func (c *Client) Zones(ctx context.Context) ([]Zone, error) {
-	return c.list(ctx, "/zones?dnssec=false")
-}
-
-// ServedZones is [Client.Zones] with EditedSerial and DNSSEC. It takes PowerDNS
-// twice as long.
-func (c *Client) ServedZones(ctx context.Context) ([]Zone, error) {
-	return c.list(ctx, "/zones?dnssec=true")
-}
-
-func (c *Client) list(ctx context.Context, path string) ([]Zone, error) {
-	var answer zoneList
-	if err := c.call(ctx, "list zones", "", http.MethodGet, path, nil, &answer); err != nil {
-		return nil, err
-	}
-	return answer.zones, nil
-}
-
 // CreateSecondaryZone creates a zone whose content PowerDNS takes from
 // master (IP:port) by AXFR. errors.Is(err, ErrConflict) when it exists.
 func (c *Client) CreateSecondaryZone(ctx context.Context, zone, master, account string) error {
@@ -214,6 +194,16 @@ const (
 
 // call makes one call and decodes its answer into into, unless that is nil.
 func (c *Client) call(ctx context.Context, step, zone, method, path string, body, into any) error {
+	return c.exchange(ctx, step, zone, method, path, body, func(answer *json.Decoder) error {
+		if into == nil {
+			return nil
+		}
+		return answer.Decode(into)
+	})
+}
+
+// exchange makes one call and has its answer read.
+func (c *Client) exchange(ctx context.Context, step, zone, method, path string, body any, read func(*json.Decoder) error) error {
 	fail := func(err error) error {
 		if zone != "" {
 			return fmt.Errorf("PowerDNS API: %s %s: %w", step, zone, err)
@@ -240,16 +230,7 @@ func (c *Client) call(ctx context.Context, step, zone, method, path string, body
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it must do
 		return &Error{Status: resp.StatusCode, Message: message(resp.StatusCode, text), Zone: zone, Step: step}
 	}
-	if into == nil {
-		return nil
-	}
-	answer := json.NewDecoder(io.LimitReader(resp.Body, maxBody))
-	if long, ok := into.(*zoneList); ok {
-		err = long.read(answer)
-	} else {
-		err = answer.Decode(into)
-	}
-	if err != nil {
+	if err := read(json.NewDecoder(io.LimitReader(resp.Body, maxBody))); err != nil {
 		return fail(fmt.Errorf("answer: %w", err))
 	}
 	return nil

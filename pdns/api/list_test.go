@@ -10,15 +10,18 @@ import (
 func TestZoneList(t *testing.T) {
 	const whole = ` [{"name":"A.example.","kind":"Slave","masters":["192.0.2.1"],"account":"a"}, {"name":"b.example.","kind":"Slave","masters":["192.0.2.1"],"account":"a"}] `
 	read := func(text string) ([]Zone, error) {
-		var list zoneList
-		err := list.read(json.NewDecoder(strings.NewReader(text)))
-		return list.zones, err
+		var zones []Zone
+		err := eachZone(json.NewDecoder(strings.NewReader(text)), func(zone Zone) bool {
+			zones = append(zones, zone)
+			return true
+		})
+		return zones, err
 	}
 	zones, err := read(whole)
 	if err != nil || len(zones) != 2 || zones[0].Name != "a.example." || zones[1].Masters[0] != "192.0.2.1" || zones[1].Account != "a" {
 		t.Errorf("%+v, %v", zones, err)
 	}
-	if zones, err = read("[]"); err != nil || zones == nil || len(zones) != 0 {
+	if zones, err = read("[]"); err != nil || len(zones) != 0 {
 		t.Errorf("no zones: %v, %v", zones, err)
 	}
 	end := strings.LastIndex(whole, "]")

@@ -54,8 +54,6 @@ func TestChecks(t *testing.T) {
 	t.Run("cut off", func(t *testing.T) { testCutOff(t, s.on(t)) })
 	t.Run("past the proxy", func(t *testing.T) { testPastTheProxy(t, s.on(t)) })
 	t.Run("last success after a restart", func(t *testing.T) { testLastSuccessAfterRestart(t, s.on(t)) })
-	t.Run("data wiped", func(t *testing.T) { testDataWiped(t, s.on(t)) })
-	t.Run("no secondary", func(t *testing.T) { testNoSecondary(t, s.on(t)) }) // last: the roster is empty then
 }
 
 func testCheckInSync(t *testing.T, s *site, zones int) {
@@ -180,23 +178,6 @@ func testDeadWorkerIsLagging(t *testing.T, s *site) {
 	until(t, soon, func() error { // once Consul has missed it
 		return s.prints(t, 1, "status", `secondary-2 +no .*`, `last health check: partial.*`)
 	})
-}
-
-// With no secondary at all, nothing is in sync.
-func testNoSecondary(t *testing.T, s *site) {
-	for _, n := range s.secondaries {
-		s.do(t, "stop", n.name)
-	}
-	js, closeConn, err := s.jetStream()
-	must(t, err)
-	defer closeConn()
-	roster, err := js.KeyValue(t.Context(), "pdns-secondaries")
-	must(t, err)
-	for _, n := range s.secondaries {
-		must(t, roster.Purge(t.Context(), n.name))
-	}
-	s.printed(t, 1, "check", `health check failed.*`, `no secondary to sync to.*`)
-	s.record(t, "health-check", "check_health_no_secondary")
 }
 
 // A change past the api-proxy is found within a minute or so, whichever it is.
