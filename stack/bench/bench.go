@@ -67,8 +67,8 @@ type bench struct {
 	secondaries   []*client.Nameserver
 	temporal      temporal.Client
 	all           []*way
-	imported      map[string]int // by way: how many zones the last import made
-	detours       []detour       // between secondaries and servers, once there are any
+	imported      map[string]batch // by way: the last one
+	detours       []detour         // between secondaries and servers, once there are any
 	repeated      atomic.Int64
 	result        *Result
 }
@@ -112,7 +112,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the detours
-	b := &bench{Options: opts, imported: map[string]int{}}
+	b := &bench{Options: opts, imported: map[string]batch{}}
 	if err := b.start(ctx); err != nil {
 		return err
 	}

@@ -26,6 +26,6 @@ func (b *bench) check(ctx context.Context) error {
 		}
 		s.add(b.all[0], milliseconds(time.Since(began)))
 	}
-	b.add(s.row(fmt.Sprintf("health check of %d zones", b.imported[productName]), "ms"))
+	b.add(s.row(fmt.Sprintf("health check of %d zones", b.imported[productName].zones), "ms"))
 	return nil
 }

@@ -24,7 +24,7 @@ func (b *bench) fresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.add(s.row(fmt.Sprintf("fresh secondary with %d zones, %s", b.imported[productName], backend), "zones/s"))
+		b.add(s.row(fmt.Sprintf("fresh secondary with %d zones, %s", b.imported[productName].zones, backend), "zones/s"))
 	}
 	return nil
 }
@@ -49,19 +49,19 @@ func (b *bench) freshOne(ctx context.Context, i int) (samples, error) {
 	}
 	s, only := samples{}, []*client.Nameserver{b.secondaries[i]}
 	for _, w := range b.all {
-		n := b.imported[w.name]
-		zone := func(i int) string { return importedZone(w, n, i) }
+		made := b.imported[w.name]
+		zone := func(i int) string { return made.zone(w, i) }
 		began := time.Now()
 		if w.name == productName {
 			if err := b.sys.Start(ctx, worker); err != nil {
 				return nil, err
 			}
 		}
-		served, err := b.spread(ctx, w, n, zone, only)
+		served, err := b.spread(ctx, w, made.zones, zone, only)
 		if err != nil {
 			return nil, err
 		}
-		s.add(w, float64(n)/served.Sub(began).Seconds())
+		s.add(w, float64(made.zones)/served.Sub(began).Seconds())
 	}
 	return s, nil
 }

@@ -63,7 +63,7 @@ func (b *bench) takesPartWith(w *way, size int) int {
 func (b *bench) haveZones(ctx context.Context, ways []*way) error {
 	for _, w := range ways {
 		n := b.takesPartWith(w, max(1, slices.Max(b.Zones)))
-		if b.imported[w.name] >= n {
+		if b.imported[w.name].zones >= n {
 			continue
 		}
 		if _, err := b.importOf(ctx, w, n); err != nil {
@@ -76,11 +76,15 @@ func (b *bench) haveZones(ctx context.Context, ways []*way) error {
 // imported is how long an import took: all of it, and what of it was left when the primary held all zones.
 type imported struct{ all, secondaries time.Duration }
 
-func importedZone(w *way, size, i int) string { return w.zone(fmt.Sprintf("z%d.import%d", i, size)) }
+// batch is what an import made: the number of the import, by its way, and so many zones.
+type batch struct{ number, zones int }
+
+func (i batch) zone(w *way, n int) string { return w.zone(fmt.Sprintf("z%d.import%d", n, i.number)) }
 
 // importOf makes n zones of 10 records at the primary, then known to the secondaries, and waits until these serve all.
 func (b *bench) importOf(ctx context.Context, w *way, n int) (imported, error) {
-	zone := func(i int) string { return importedZone(w, n, i) }
+	made := batch{b.imported[w.name].number + 1, n}
+	zone := func(i int) string { return made.zone(w, i) }
 	began := time.Now()
 	err := parallel(ctx, n, func(ctx context.Context, i int) error {
 		name := zone(i)
@@ -92,7 +96,7 @@ func (b *bench) importOf(ctx context.Context, w *way, n int) (imported, error) {
 	}
 	held := time.Now()
 	served, err := b.spread(ctx, w, n, zone, b.secondaries)
-	b.imported[w.name] = n
+	b.imported[w.name] = made
 	return imported{served.Sub(began), served.Sub(held)}, err
 }
 
@@ -154,12 +158,12 @@ func (b *bench) deletes(ctx context.Context) error {
 		if w.name == nativeName {
 			continue
 		}
-		if b.imported[w.name] < n {
+		if b.imported[w.name].zones < n {
 			if _, err := b.importOf(ctx, w, n); err != nil {
 				return err
 			}
 		}
-		zone := func(i int) string { return importedZone(w, b.imported[w.name], i) }
+		zone := func(i int) string { return b.imported[w.name].zone(w, i) }
 		began := time.Now()
 		err := parallel(ctx, n, func(ctx context.Context, i int) error {
 			if err := b.call(ctx, w.primary, http.MethodDelete, "/zones/"+zone(i), nil); err != nil {
@@ -175,7 +179,7 @@ func (b *bench) deletes(ctx context.Context) error {
 			return err
 		}
 		s.add(w, float64(n)/gone.Sub(began).Seconds())
-		b.imported[w.name] = 0
+		b.imported[w.name] = batch{number: b.imported[w.name].number}
 	}
 	b.add(s.row(fmt.Sprintf("deletion of %d zones", n), "zones/s"))
 	return nil

@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 	var out, progress strings.Builder
 	err = Run(t.Context(), Options{
 		Dir: dir, Scenarios: []string{"change", "trace", "burst", "records", "import", "delete"}, Changes: 4, Native: 1, Burst: 5,
-		Zones: []int{8}, NativeZones: 2, Deletes: 8, Records: []int{100}, Signed: []int{100}, Baselines: baselines, Record: true,
+		Zones: []int{4, 8}, NativeZones: 2, Deletes: 8, Records: []int{100}, Signed: []int{100}, Baselines: baselines, Record: true,
 		Out: &out, Progress: &progress,
 	})
 	if err != nil {
