@@ -18,7 +18,7 @@ bench:
 	@stack/setup.sh demo
 	@$(STACK_BIN) bench $(ARGS)
 
-# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system, three
+# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system, four
 # systems at a time. Not all of it at once: what must be right within seconds of a fault is not, where ten times as much
 # runs as there are cores.
 # -race needs cgo; the rest is built without, like everything else that setup.sh builds, so nothing compiles twice.

@@ -120,7 +120,7 @@ const watchPace = time.Second
 
 // importWatched is importOf with changes of another zone meanwhile, the next watchPace after the last was served.
 func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples) (imported, error) {
-	label := fmt.Sprintf("during%d", n)
+	label := fmt.Sprintf("during%d", b.imported[w.name].number+1)
 	if err := b.zones(ctx, label, []*way{w}); err != nil {
 		return imported{}, err
 	}
