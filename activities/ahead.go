@@ -169,9 +169,13 @@ func (a *Ahead) exportFrom(ctx context.Context, zone string, last pdns.Version, 
 		return result, nil
 	}
 	known, proxied := a.covered(start)
-	return a.primary.exportOneAfter(ctx, zone, last, revision, ExportZoneInput{
+	in := ExportZoneInput{
 		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, RecordsOnly: !known.unknown, Made: known.made,
-	})
+	}
+	if known.before == revision { // nothing was published since PowerDNS said that
+		in.Answer = known.answer
+	}
+	return a.primary.exportOneAfter(ctx, zone, last, revision, in)
 }
 
 // newest is the zone's newest version, which is at least that number unless the bucket
@@ -263,6 +267,7 @@ func (a *Ahead) end(zone string, start *headStart) {
 	}
 	a.mu.Lock()
 	a.zones[zone].ended = time.Now()
+	start.hints.answer = nil // it is large
 	a.mu.Unlock()
 	time.AfterFunc(aheadKept, func() { a.forget(zone, start) })
 }

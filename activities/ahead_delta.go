@@ -27,13 +27,17 @@ type hints struct {
 	// made is what the first call made the zone with, where the others changed
 	// nothing but records.
 	made pdns.Settings
+	// answer is PowerDNS's to that call, where there are no others, and before the
+	// revision that was known before it; see [pdns.Call].
+	answer []byte
+	before uint64
 }
 
 // add takes in one call.
 func (h *hints) add(call pdns.Call) {
 	h.join(hints{calls: 1, unknown: len(call.RRsets) == 0, rrsets: call.RRsets})
 	if h.calls == 1 {
-		h.made = call.Made
+		h.made, h.answer, h.before = call.Made, call.Answer, call.Before
 	}
 }
 
@@ -41,6 +45,9 @@ func (h *hints) add(call pdns.Call) {
 func (h *hints) join(later hints) {
 	if later.unknown {
 		h.made = pdns.Settings{}
+	}
+	if later.calls > 0 {
+		h.answer = nil
 	}
 	h.calls += later.calls
 	h.unknown = h.unknown || later.unknown

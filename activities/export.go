@@ -70,6 +70,9 @@ type ExportZoneInput struct {
 	// Made is what the zone is known to have just been made with; zero where
 	// anything else may have been done to it.
 	Made pdns.Settings `json:"made,omitzero"`
+	// Answer is what PowerDNS has answered to that, since the newest version was read;
+	// nil where it is not known. It never leaves this process.
+	Answer []byte `json:"-"`
 	// Changes are the IDs of all changes that ask for this export; empty where
 	// something else asks too. Where this primary has exported the zone after
 	// each of them already (see [Ahead]), it is not looked at again.

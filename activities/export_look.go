@@ -2,11 +2,14 @@ package activities
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"sync"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
 )
 
@@ -15,8 +18,17 @@ import (
 // there is the API's to say ([api.ErrNotFound]), and the content of one that is not
 // distributed is of no interest, nor why it could not be had.
 //
-// Where it is known what the API would say, the content says all.
+// Where it is known what the API would say, the content says all. PowerDNS's answer
+// to the creation of a zone has all of it too.
 func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, _ pulled, _ error) {
+	if in.Answer != nil {
+		if leftOut, found, err := p.readAnswer(ctx, zone, in.Answer, content); err == nil {
+			return leftOut, found, nil
+		}
+		if err := content.Reset(); err != nil {
+			return "", pulled{}, err
+		}
+	}
 	if p.knows(zone, last, in) {
 		if found, err := p.pull(ctx, zone, last, content); err == nil {
 			return "", found, nil
@@ -53,6 +65,29 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in E
 func (p *Primary) knows(zone string, last pdns.Version, in ExportZoneInput) bool {
 	made := in.Made != (pdns.Settings{}) && p.Selection.LeavesOut(zone, in.Made.Kind, in.Made.Account) == ""
 	return made || in.RecordsOnly && last.Publisher == p.ID && !last.Deleted
+}
+
+// readAnswer reads a zone from PowerDNS's answer to its creation. The error says why its
+// AXFR may say something else.
+func (p *Primary) readAnswer(ctx context.Context, zone string, answer []byte, content io.Writer) (leftOut string, found pulled, err error) {
+	_, ended := trace.Start(ctx, "export answer")
+	defer func() { ended(err) }()
+	held, sets, err := api.ReadFilledZone(answer)
+	switch {
+	case err != nil:
+		return "", pulled{}, err
+	case held.Name != zone:
+		return "", pulled{}, fmt.Errorf("the answer is about zone %s", held.Name)
+	case held.DNSSEC || held.Presigned:
+		return "", pulled{}, errors.New("the zone is signed")
+	case held.EditedSerial != held.Serial:
+		return "", pulled{}, errors.New("its serial is edited as it is served")
+	}
+	if leftOut = p.leavesOut(held); leftOut != "" {
+		return leftOut, pulled{}, nil
+	}
+	found.Summary, err = transfer.EncodeRRsets(content, sets)
+	return "", found, err
 }
 
 // pulled is a content that was just read. proven says that the last version was

@@ -11,7 +11,7 @@ import (
 // What a zone was made with is known for as long as nothing but records is changed.
 func TestHintsOfANewZone(t *testing.T) {
 	native := pdns.Settings{Kind: "Native"}
-	made := pdns.Call{Kind: pdns.ChangeAdd, Made: native}
+	made := pdns.Call{Kind: pdns.ChangeAdd, Made: native, Answer: []byte("{}")}
 	records := pdns.Call{Kind: pdns.ChangeModify, RRsets: []pdns.RRsetName{{Name: "www.example.", Type: "TXT"}}}
 	other := pdns.Call{Kind: pdns.ChangeModify}
 	for _, test := range []struct {
@@ -40,6 +40,7 @@ func TestHintsOfANewZone(t *testing.T) {
 				h.join(later)
 				require.Equal(t, test.want, h.made, "the last %d joined", len(test.calls)-1-joined)
 				require.Equal(t, len(test.calls), h.calls)
+				require.Equal(t, len(test.calls) == 1 && test.want == native, h.answer != nil, "an answer says how the zone was before other calls")
 			}
 		})
 	}

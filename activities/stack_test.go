@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -121,13 +122,18 @@ func run[R any](holder, activity, in any) (result R, err error) {
 }
 
 // zone is a zone on the primary with one TXT record at its top.
-func makeZone(t *testing.T, name string) {
+// makeZone returns PowerDNS's answer.
+func makeZone(t *testing.T, name string, settings ...map[string]any) []byte {
 	t.Helper()
-	call(t, http.MethodPost, "/zones", map[string]any{
+	body := map[string]any{
 		"name": name, "kind": "Native", "soa_edit_api": "", "nameservers": []string{"ns1." + name},
 		"rrsets": []any{rrset(name, "TXT", `"first"`)},
-	})
+	}
+	for _, more := range settings {
+		maps.Copy(body, more)
+	}
 	t.Cleanup(func() { call(t, http.MethodDelete, "/zones/"+name, nil) })
+	return call(t, http.MethodPost, "/zones", body)
 }
 
 // set replaces the zone's SOA serial and TXT record.
@@ -147,12 +153,12 @@ func rrset(name, kind string, contents ...string) any {
 	return map[string]any{"name": name, "type": kind, "ttl": 60, "changetype": "REPLACE", "records": records}
 }
 
-func call(t *testing.T, method, path string, body any) {
+func call(t *testing.T, method, path string, body any) []byte {
 	t.Helper()
-	callAt(t, stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY"), method, path, body)
+	return callAt(t, stack.Env("PRIMARY_API_URL"), stack.Env("API_KEY"), method, path, body)
 }
 
-func callAt(t *testing.T, url, key, method, path string, body any) {
+func callAt(t *testing.T, url, key, method, path string, body any) []byte {
 	t.Helper()
 	data, err := json.Marshal(body)
 	require.NoError(t, err)
@@ -164,10 +170,10 @@ func callAt(t *testing.T, url, key, method, path string, body any) {
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	if response.StatusCode == http.StatusNotFound && method == http.MethodDelete {
-		return
+	if response.StatusCode != http.StatusNotFound || method != http.MethodDelete {
+		require.Less(t, response.StatusCode, 300, "%s %s: %s", method, path, answer)
 	}
-	require.Less(t, response.StatusCode, 300, "%s %s: %s", method, path, answer)
+	return answer
 }
 
 // allOf reads the newest versions of all zones from the store itself.

@@ -13,6 +13,13 @@ type Call struct {
 	RRsets []RRsetName
 	// Made is what it made the zone with; zero where it made none, or nothing is known.
 	Made Settings
+	// Answer is what PowerDNS answered where it made the zone: all of it, as it was
+	// then. Nil where that was not kept.
+	Answer []byte
+	// Before is the revision of the zone's entry that was known before the call, 0 for
+	// none; of meaning only with Answer, which is out of date where it is not the
+	// newest any more.
+	Before uint64
 	// Trace is the header of its trace, empty for none.
 	Trace string
 }

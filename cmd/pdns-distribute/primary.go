@@ -105,7 +105,7 @@ func (p *primary) startProxy(ctx context.Context) error {
 	}
 	if p.conf.Primary.Worker {
 		p.ahead = activities.NewAhead(ctx, p.exports, p.mirror.Known)
-		config.Changed, config.Settled = p.ahead.Changed, p.ahead.Settled
+		config.Changed, config.Settled, config.Revision = p.ahead.Changed, p.ahead.Settled, p.mirror.Revision
 	}
 	server, err := proxy.New(config)
 	if err != nil {

@@ -157,6 +157,12 @@ func (m *Mirror) Known(zone string) (pdns.Version, uint64, bool) {
 	return v.Version, v.revision, true
 }
 
+// Revision is that of [Mirror.Known].
+func (m *Mirror) Revision(zone string) (uint64, bool) {
+	_, revision, known := m.Known(zone)
+	return revision, known
+}
+
 // Newest returns every zone's newest version, by zone, as of this moment or
 // later. An error means unknown.
 func (m *Mirror) Newest(ctx context.Context) (map[string]pdns.Version, error) {

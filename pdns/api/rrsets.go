@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -27,26 +28,55 @@ type recordJSON struct {
 // disabled records, and RRsets of nothing else, are left out. It is as quick in a zone of a
 // million records as in a small one (4.7.3, SQLite and LMDB).
 func (c *Client) RRsets(ctx context.Context, zone, name string) (Zone, []pdns.RRset, error) {
-	var answer struct {
-		zoneJSON
-		RRsets []rrsetJSON `json:"rrsets"`
-	}
+	var answer filledZoneJSON
 	path := zonePath(zone) + "?rrset_name=" + url.QueryEscape(name)
 	if err := c.call(ctx, "look up RRsets of zone", zone, http.MethodGet, path, nil, &answer); err != nil {
 		return Zone{}, nil, err
 	}
-	z, err := answer.zone()
+	z, sets, err := answer.filled()
 	if err != nil {
 		return Zone{}, nil, fmt.Errorf("PowerDNS API: look up RRsets of zone %s: %w", zone, err)
 	}
-	var sets []pdns.RRset
-	for _, r := range answer.RRsets {
-		at, err := pdns.CanonicalZone(r.Name)
-		if err == nil && at != name {
-			err = fmt.Errorf("the answer has others than asked for, at %s", at)
+	for _, set := range sets {
+		if set.Name != name {
+			return Zone{}, nil, fmt.Errorf("PowerDNS API: look up RRsets of zone %s at %s: the answer has others than asked for, at %s", zone, name, set.Name)
 		}
+	}
+	return z, sets, nil
+}
+
+// ReadFilledZone reads PowerDNS's answer to the creation of a zone: the zone and all of its
+// RRsets as they are served, see [Client.RRsets]. An answer that was asked to leave them
+// out has none.
+func ReadFilledZone(answer []byte) (Zone, []pdns.RRset, error) {
+	var filled filledZoneJSON
+	if err := json.Unmarshal(answer, &filled); err != nil {
+		return Zone{}, nil, fmt.Errorf("PowerDNS API: read the answer to a creation: %w", err)
+	}
+	z, sets, err := filled.filled()
+	if err != nil {
+		return Zone{}, nil, fmt.Errorf("PowerDNS API: read the answer to a creation: %w", err)
+	}
+	return z, sets, nil
+}
+
+// filledZoneJSON is a zone with its RRsets, or some of them.
+type filledZoneJSON struct {
+	zoneJSON
+	RRsets []rrsetJSON `json:"rrsets"`
+}
+
+// filled leaves out what is disabled.
+func (f filledZoneJSON) filled() (Zone, []pdns.RRset, error) {
+	z, err := f.zone()
+	if err != nil {
+		return Zone{}, nil, err
+	}
+	sets := make([]pdns.RRset, 0, len(f.RRsets))
+	for _, r := range f.RRsets {
+		at, err := pdns.CanonicalZone(r.Name)
 		if err != nil {
-			return Zone{}, nil, fmt.Errorf("PowerDNS API: look up RRsets of zone %s at %s: %w", zone, name, err)
+			return Zone{}, nil, err
 		}
 		set := pdns.RRset{Name: at, Type: r.Type, TTL: r.TTL}
 		for _, record := range r.Records {

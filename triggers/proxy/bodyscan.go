@@ -31,6 +31,8 @@ type said struct {
 	rrsets []pdns.RRsetName
 	// settings are its top-level "kind" and "account".
 	settings pdns.Settings
+	// zonefile says that it has a top-level "zone": the content as text.
+	zonefile bool
 }
 
 // bodyScan finds what a JSON object says that is written to it piece by piece.
@@ -94,6 +96,8 @@ func readBody(r io.Reader) (said, error) {
 			found.settings.Kind = text
 		case "account":
 			found.settings.Account = text
+		case "zone":
+			found.zonefile = true
 		}
 	}
 	_, err := dec.Token()

@@ -40,6 +40,10 @@ type intent struct {
 	// rrsets are those that it changed where known. Not kept either: a hint that is
 	// of use at once or not at all.
 	rrsets []pdns.RRsetName
+	// before is the revision of the zone's entry that was known before the request
+	// was forwarded, if known says so. Of use at once or not at all, as well.
+	before uint64
+	known  bool
 }
 
 // outbox is the durable list of intents, a bbolt file.

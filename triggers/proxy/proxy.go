@@ -8,9 +8,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -52,6 +54,10 @@ type Config struct {
 	// Changed is told each change before its event goes out. It must not wait.
 	// Optional.
 	Changed func(pdns.Call)
+	// Revision returns the revision of the entry of a zone's newest version, 0 for
+	// none, and whether that is known here without asking. Optional: without it
+	// Changed gets no answers to creations.
+	Revision func(zone string) (uint64, bool)
 	// Settled returns once what Changed began for a change has ended, or with ctx,
 	// and whether secondaries now have something to apply. Optional: without it
 	// events go out at once.
@@ -187,7 +193,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // name that is none is PowerDNS's to refuse.
 func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) (err error) {
 	if zone, bad := zoneFromName(name); bad == nil {
-		x.change, err = p.relay.begin(ctx, zone, x.class.kind, x.class.later)
+		if x.change, err = p.relay.begin(ctx, zone, x.class.kind, x.class.later); err == nil && p.cfg.Revision != nil {
+			x.change.before, x.change.known = p.cfg.Revision(zone)
+		}
 	}
 	return err
 }
@@ -253,12 +261,41 @@ func (p *Proxy) answered(res *http.Response) error {
 	if x.change.taken && changed && p.cfg.Changed != nil {
 		call := pdns.Call{Zone: x.change.Zone, Kind: x.change.Kind, ChangeID: x.change.ChangeID, RRsets: x.change.rrsets, Trace: x.change.Trace}
 		if call.Kind == pdns.ChangeAdd {
-			call.Made = x.body.says().settings
+			says := x.body.says()
+			call.Made = says.settings
+			// Of a zone file the records of an RRset may have different TTLs, of which
+			// the answer shows one.
+			if x.change.known && !says.zonefile {
+				call.Answer, call.Before = wholeAnswer(res), x.change.before
+			}
 		}
 		p.cfg.Changed(call)
 	}
 	p.settle(x, changed)
 	return nil
+}
+
+// maxAnswer is how many octets of an answer are kept in memory at most.
+const maxAnswer = 64 << 10
+
+// wholeAnswer returns an answer's body where it is small, nil otherwise; it is still
+// to be passed on. PowerDNS sends it as one piece.
+func wholeAnswer(res *http.Response) []byte {
+	if res.ContentLength <= 0 || res.ContentLength > maxAnswer {
+		return nil
+	}
+	data, err := io.ReadAll(res.Body)
+	res.Body = &read{io.MultiReader(bytes.NewReader(data), res.Body), res.Body} // which goes on with the end, or the error
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// read is a body whose begin was read.
+type read struct {
+	io.Reader
+	io.Closer
 }
 
 // changedBy tells whether PowerDNS may have changed something, by its answer's
