@@ -12,8 +12,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// listStall is how long a listing waits for the next entry.
-const listStall = 10 * time.Second
+const (
+	// listStall is how long a listing waits for the next entry.
+	listStall = 10 * time.Second
+	// listAhead is how many octets of entries are on their way to a listing at once.
+	// A watch, which the library lists with, lets the server send up to 32 MiB.
+	listAhead = 4 << 20
+)
+
+// Entry is one key of a bucket and its newest value.
+type Entry struct {
+	Key   string
+	Value []byte
+}
 
 // Entries yields every entry of a key-value bucket, each key at least once; a
 // key that is written meanwhile may come twice, or with the value that it had
@@ -22,92 +33,120 @@ const listStall = 10 * time.Second
 // ends after as many messages as there were keys, so a key written twice
 // meanwhile hides another (nats.go v1.55.0: 42 of 200 listings of 30 keys were
 // short while two clients wrote).
-func Entries(ctx context.Context, js jetstream.JetStream, bucket string) iter.Seq2[jetstream.KeyValueEntry, error] {
-	return func(yield func(jetstream.KeyValueEntry, error) bool) {
-		kv, missing, err := keys(ctx, js, bucket)
+func Entries(ctx context.Context, js jetstream.JetStream, bucket string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		l, err := newListing(ctx, js, bucket)
 		if err != nil {
-			yield(nil, fmt.Errorf("list bucket %s: %w", bucket, Explain(err)))
+			yield(Entry{}, fmt.Errorf("list bucket %s: %w", bucket, Explain(err)))
 			return
 		}
-		if len(missing) == 0 {
+		if len(l.missing) == 0 {
 			return
 		}
-		goOn, err := watched(ctx, kv, missing, yield)
+		goOn, err := l.pull(ctx, yield)
 		if goOn && err == nil {
-			goOn, err = asked(ctx, kv, missing, yield)
+			goOn, err = l.ask(ctx, yield)
 		}
 		if goOn && err != nil {
-			yield(nil, fmt.Errorf("list bucket %s: %w", bucket, Explain(err)))
+			yield(Entry{}, fmt.Errorf("list bucket %s: %w", bucket, Explain(err)))
 		}
 	}
 }
 
-// keys returns the bucket and the set of its keys, deleted ones too.
-func keys(ctx context.Context, js jetstream.JetStream, bucket string) (jetstream.KeyValue, map[string]struct{}, error) {
+// listing is one listing of a bucket.
+type listing struct {
+	kv     jetstream.KeyValue
+	stream jetstream.Stream
+	// prefix is what subjects have before the key.
+	prefix string
+	// missing are the keys that were not seen yet.
+	missing map[string]struct{}
+}
+
+func newListing(ctx context.Context, js jetstream.JetStream, bucket string) (l listing, err error) {
 	ctx = Bounded(ctx)
-	kv, err := js.KeyValue(ctx, bucket)
-	if err != nil {
-		return nil, nil, err
+	l.prefix = "$KV." + bucket + "."
+	if l.kv, err = js.KeyValue(ctx, bucket); err != nil {
+		return listing{}, err
 	}
-	stream, err := js.Stream(ctx, "KV_"+bucket)
-	if err != nil {
-		return nil, nil, err
+	if l.stream, err = js.Stream(ctx, "KV_"+bucket); err != nil {
+		return listing{}, err
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(">"))
+	info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(">"))
 	if err != nil {
-		return nil, nil, err
+		return listing{}, err
 	}
-	set := make(map[string]struct{}, len(info.State.Subjects))
+	l.missing = make(map[string]struct{}, len(info.State.Subjects))
 	for subject := range info.State.Subjects {
-		set[strings.TrimPrefix(subject, "$KV."+bucket+".")] = struct{}{}
+		l.missing[strings.TrimPrefix(subject, l.prefix)] = struct{}{}
 	}
-	return kv, set, nil
+	return l, nil
 }
 
-// watched yields what a watch delivers at first and takes the keys seen out of
+// pull yields the newest entry of each key as they come, and takes the keys seen out of
 // missing. It returns false when the caller wants no more.
-func watched(ctx context.Context, kv jetstream.KeyValue, missing map[string]struct{}, yield func(jetstream.KeyValueEntry, error) bool) (bool, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stall := time.AfterFunc(listStall, func() { cancel(fmt.Errorf("nothing came for %v", listStall)) })
-	defer stall.Stop()
-	watch, err := kv.WatchAll(ctx)
+func (l listing) pull(ctx context.Context, yield func(Entry, error) bool) (bool, error) {
+	consumer, err := l.stream.CreateConsumer(Bounded(ctx), jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: l.prefix + ">", AckPolicy: jetstream.AckNonePolicy,
+		InactiveThreshold: 3 * listStall, MemoryStorage: true, Replicas: 1,
+	})
 	if err != nil {
-		return true, cmp.Or(context.Cause(ctx), err)
+		return true, err
 	}
-	defer func() { _ = watch.Stop() }()
+	// Where this fails, the server forgets the consumer by itself.
+	defer func() { _ = l.stream.DeleteConsumer(Bounded(context.WithoutCancel(ctx)), consumer.CachedInfo().Name) }()
+	if consumer.CachedInfo().NumPending == 0 {
+		return true, nil
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxBytes(listAhead))
+	if err != nil {
+		return true, err
+	}
+	defer messages.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return true, context.Cause(ctx)
-		case entry, open := <-watch.Updates():
-			if !open {
-				return true, errors.New("the connection was closed")
-			}
-			if entry == nil {
-				return true, nil
-			}
-			stall.Reset(listStall)
-			delete(missing, entry.Key())
-			if entry.Operation() == jetstream.KeyValuePut && !yield(entry, nil) {
-				return false, nil
-			}
+		entry, isPut, left, err := l.next(ctx, messages)
+		if err != nil {
+			return true, err
+		}
+		delete(l.missing, entry.Key)
+		if isPut && !yield(entry, nil) {
+			return false, nil
+		}
+		if left == 0 {
+			return true, nil
 		}
 	}
 }
 
-// asked yields the entries of the keys that the watch did not deliver; those
-// deleted meanwhile are left out.
-func asked(ctx context.Context, kv jetstream.KeyValue, missing map[string]struct{}, yield func(jetstream.KeyValueEntry, error) bool) (bool, error) {
-	for key := range missing {
-		entry, err := kv.Get(Bounded(ctx), key)
+// next returns the next entry, whether it is none of a key that was deleted, and how many
+// follow.
+func (l listing) next(ctx context.Context, messages jetstream.MessagesContext) (entry Entry, isPut bool, left uint64, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, listStall, fmt.Errorf("nothing came for %v", listStall))
+	defer cancel()
+	message, err := messages.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return Entry{}, false, 0, cmp.Or(context.Cause(ctx), err)
+	}
+	meta, err := message.Metadata()
+	if err != nil {
+		return Entry{}, false, 0, err
+	}
+	deleted := message.Headers().Get("KV-Operation") != "" || message.Headers().Get(jetstream.MarkerReasonHeader) != ""
+	return Entry{strings.TrimPrefix(message.Subject(), l.prefix), message.Data()}, !deleted, meta.NumPending, nil
+}
+
+// ask yields the entries of the keys that did not come; those deleted meanwhile are
+// left out.
+func (l listing) ask(ctx context.Context, yield func(Entry, error) bool) (bool, error) {
+	for key := range l.missing {
+		entry, err := l.kv.Get(Bounded(ctx), key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue
 		}
 		if err != nil {
 			return true, err
 		}
-		if !yield(entry, nil) {
+		if !yield(Entry{entry.Key(), entry.Value()}, nil) {
 			return false, nil
 		}
 	}

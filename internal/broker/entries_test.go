@@ -19,7 +19,7 @@ func listed(ctx context.Context, js jetstream.JetStream) (map[string]string, err
 		if err != nil {
 			return found, err
 		}
-		found[entry.Key()] = string(entry.Value())
+		found[entry.Key] = string(entry.Value)
 	}
 	return found, nil
 }

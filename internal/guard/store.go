@@ -149,7 +149,7 @@ func (s *Store) All(ctx context.Context) ([]pdns.HeldChange, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list the held changes: %w", err)
 		}
-		h, err := decode(entry.Key(), entry.Value())
+		h, err := decode(entry.Key, entry.Value)
 		if err != nil {
 			return nil, fmt.Errorf("list the held changes: %w", err)
 		}

@@ -39,7 +39,7 @@ func (r *Roster) List(ctx context.Context) ([]pdns.Secondary, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list the secondaries: %w", err)
 		}
-		s, err := decode(entry.Key(), entry.Value())
+		s, err := decode(entry.Key, entry.Value)
 		if err != nil {
 			return nil, fmt.Errorf("list the secondaries: %w", err)
 		}

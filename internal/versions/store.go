@@ -106,7 +106,7 @@ func (s *Store) All(ctx context.Context) iter.Seq2[pdns.Version, error] {
 				yield(pdns.Version{}, err)
 				return
 			}
-			v, _, err := decode(entry.Key(), entry.Value())
+			v, _, err := decode(entry.Key, entry.Value)
 			if !yield(v, err) || err != nil {
 				return
 			}
