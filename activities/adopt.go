@@ -72,15 +72,13 @@ func (s *Secondary) adopt(ctx context.Context, work *fullCompare, done *atomic.I
 
 // adopts returns the foreign zones that a full compare shall take over: those that
 // are asked for, or all, as far as they stand in the way of a published version.
+// newest is sorted by zone.
 func (in ReconcileZonesInput) adopts(foreign []string, newest []pdns.Catalogued) []string {
 	if !in.AdoptAll && len(in.Adopt) == 0 {
 		return nil
 	}
-	published := make(map[string]bool, len(newest))
-	for _, v := range newest {
-		published[v.Zone] = !v.Deleted
-	}
 	return slices.DeleteFunc(slices.Clone(foreign), func(zone string) bool {
-		return !published[zone] || !in.AdoptAll && !slices.Contains(in.Adopt, zone)
+		at, listed := pdns.FindCatalogued(newest, zone)
+		return !listed || newest[at].Deleted || !in.AdoptAll && !slices.Contains(in.Adopt, zone)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/trace"
@@ -22,6 +23,9 @@ type bringing struct {
 	// known are versions that were the newest when this was asked for. A zone of
 	// which just that was seen served a moment ago is not looked at again.
 	known map[string]int64
+	// missing are zones, sorted, that PowerDNS was found not to hold: what was applied
+	// of one says nothing about how to bring it.
+	missing []string
 }
 
 // justApplied is how long an apply counts as just seen.
@@ -89,7 +93,8 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		if known && applied.Stands(newest.Version) && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
 			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
 		}
-		outcome, err = s.bring(ctx, newest, pdns.AppliedIf(applied, known), adopt, s.content)
+		_, missing := slices.BinarySearch(how.missing, zone)
+		outcome, err = s.bring(ctx, newest, pdns.AppliedIf(applied, known && !missing), adopt, s.content)
 		if errors.Is(err, pdns.ErrContentGone) {
 			if gone == newest.Version {
 				return ApplyZoneResult{}, contentLost(newest, s.ID)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -91,11 +90,11 @@ func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64
 	if err := s.Catalogues.ReadList(ctx, name, &catalogue); err != nil {
 		return CompareZonesResult{}, err
 	}
-	held, applied, err := s.state(ctx)
+	side, err := s.side(ctx, catalogue)
 	if err != nil {
 		return CompareZonesResult{}, err
 	}
-	differences := pdns.Compare(catalogue, held, applied)
+	differences := side.Compare()
 	if wrong := differences.Wrong(); len(wrong) > 0 && len(wrong) <= recheckedZones {
 		if differences, err = s.recheck(ctx, catalogue, wrong); err != nil {
 			return CompareZonesResult{}, err
@@ -115,17 +114,23 @@ func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64
 	return result, nil
 }
 
-// state reads what this secondary holds and has applied, completely.
-func (s *Secondary) state(ctx context.Context) (map[string]pdns.Held, map[string]pdns.AppliedBrief, error) {
-	held := make(map[string]pdns.Held)
+// side reads what this secondary holds and has applied, completely.
+func (s *Secondary) side(ctx context.Context, catalogue []pdns.Catalogued) (*pdns.Side, error) {
+	side := pdns.NewSide(catalogue)
 	for zone, err := range s.PowerDNS.Zones(ctx) {
 		if err != nil {
-			return nil, nil, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
+			return nil, fmt.Errorf("list the zones of the local PowerDNS: %w", err)
 		}
-		held[zone.Name] = pdns.Held{Serial: zone.Serial, Ours: zone.OwnedBy(pdns.Account, s.Master)}
+		side.Holds(zone.Name, pdns.Held{Serial: zone.Serial, Ours: zone.OwnedBy(pdns.Account, s.Master)})
 	}
-	applied, err := s.Applied.All()
-	return held, applied, err
+	all, err := s.Applied.All()
+	if err != nil {
+		return nil, err
+	}
+	for _, applied := range all {
+		side.HasApplied(applied)
+	}
+	return side, nil
 }
 
 // recheck compares again with the newest versions where there were differences,
@@ -133,7 +138,7 @@ func (s *Secondary) state(ctx context.Context) (map[string]pdns.Held, map[string
 func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wrong []string) (pdns.Differences, error) {
 	var lines []*pdns.Catalogued
 	for _, zone := range wrong {
-		if at, listed := find(catalogue, zone); listed { // else orphaned
+		if at, listed := pdns.FindCatalogued(catalogue, zone); listed { // else orphaned
 			lines = append(lines, &catalogue[at])
 		}
 	}
@@ -154,8 +159,11 @@ func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wr
 	if err := group.Wait(); err != nil {
 		return pdns.Differences{}, err
 	}
-	held, applied, err := s.state(ctx)
-	return pdns.Compare(catalogue, held, applied), err
+	side, err := s.side(ctx, catalogue)
+	if err != nil {
+		return pdns.Differences{}, err
+	}
+	return side.Compare(), nil
 }
 
 // askAll asks the local PowerDNS by DNS for zones that it holds right, and returns
@@ -166,7 +174,7 @@ func (s *Secondary) askAll(ctx context.Context, catalogue []pdns.Catalogued, rig
 	var group errgroup.Group
 	group.SetLimit(askedAtOnce)
 	for _, zone := range right {
-		at, _ := find(catalogue, zone)
+		at, _ := pdns.FindCatalogued(catalogue, zone)
 		group.Go(func() error {
 			defer done.Add(1)
 			if ctx.Err() != nil || s.answers(ctx, catalogue[at]) {
@@ -199,11 +207,6 @@ func (s *Secondary) answers(ctx context.Context, line pdns.Catalogued) bool {
 	// It may have been changed since it was compared.
 	newest, _, err := s.Versions.Newest(ctx, line.Zone)
 	return err == nil && newest.Version != line.Version
-}
-
-// find returns where the catalogue has the zone.
-func find(catalogue []pdns.Catalogued, zone string) (at int, listed bool) {
-	return slices.BinarySearchFunc(catalogue, zone, func(line pdns.Catalogued, zone string) int { return strings.Compare(line.Zone, zone) })
 }
 
 // sample returns n of the zones, chosen by chance; all where there are no more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -114,7 +115,7 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if in.Within > 0 {
 		until = time.Now().Add(in.Within)
 	}
-	brought, begun, err := s.bringAll(ctx, work.todo, bringing{}, &done, until)
+	brought, begun, err := s.bringAll(ctx, work.todo, bringing{missing: work.plan.Missing}, &done, until)
 	if err == nil && len(brought.ahead) > 0 {
 		err = s.Exporter.ExportAbove(ctx, brought.ahead, brought.above)
 	}
@@ -152,11 +153,12 @@ func (s *Secondary) takeUp(ctx context.Context, in ReconcileZonesInput) (*fullCo
 		}
 		newest = append(newest, pdns.CataloguedFrom(v))
 	}
-	held, applied, err := s.state(ctx)
+	slices.SortFunc(newest, func(a, b pdns.Catalogued) int { return strings.Compare(a.Zone, b.Zone) })
+	side, err := s.side(ctx, newest)
 	if err != nil {
 		return nil, err
 	}
-	plan := pdns.PlanReconcile(newest, held, applied)
+	plan := side.Plan()
 	return &fullCompare{
 		name: in.Compare, plan: plan, zones: len(newest), todo: slices.Concat(plan.Apply, plan.Delete), adopt: in.adopts(plan.Foreign, newest),
 	}, nil

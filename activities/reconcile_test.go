@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
 
 // fakeExporter notes what was to be exported above which version.
@@ -96,5 +98,53 @@ func (h hosts) again() *activities.Secondary {
 	return &activities.Secondary{
 		ID: s.ID, DNSAddress: s.DNSAddress, Master: s.Master, PowerDNS: s.PowerDNS, DNS: s.DNS, Signing: s.Signing,
 		Transfer: s.Transfer, Versions: s.Versions, Applied: s.Applied, Catalogues: s.Catalogues,
+	}
+}
+
+// lookedAt counts the zones that the local PowerDNS is asked about, and leaves one out of its list.
+type lookedAt struct {
+	activities.SecondaryPowerDNS
+	count  int
+	hidden string
+}
+
+func (l *lookedAt) Zone(ctx context.Context, zone string) (api.Zone, error) {
+	l.count++
+	return l.SecondaryPowerDNS.Zone(ctx, zone)
+}
+
+func (l *lookedAt) Zones(ctx context.Context) iter.Seq2[api.Zone, error] {
+	return func(yield func(api.Zone, error) bool) {
+		for z, err := range l.SecondaryPowerDNS.Zones(ctx) {
+			if z.Name != l.hidden && !yield(z, err) {
+				return
+			}
+		}
+	}
+}
+
+// Zones that PowerDNS has lost are made at once: that they are missing was seen in its list. One
+// that came meanwhile is looked at.
+func TestZonesThatPowerDNSLost(t *testing.T) {
+	h := newHosts(t)
+	const lost, came = "lost.example.", "came.example."
+	for _, zone := range []string{lost, came} {
+		makeZone(t, zone)
+		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+		_, err = apply(h.secondary, zone)
+		require.NoError(t, err)
+	}
+	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), lost))
+	set(t, came, 8, "newer")
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: came})
+	require.NoError(t, err)
+	looked := &lookedAt{SecondaryPowerDNS: h.secondary.PowerDNS, hidden: came}
+	h.secondary.PowerDNS = looked
+	result := reconcile(t, h, activities.ReconcileZonesInput{})
+	require.Equal(t, 2, result.Applied)
+	require.Equal(t, 1, looked.count)
+	for _, zone := range []string{lost, came} {
+		equalContent(t, h, zone)
 	}
 }

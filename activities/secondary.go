@@ -50,7 +50,7 @@ type RRsetChanger interface {
 type AppliedState interface {
 	Get(zone string) (pdns.Applied, bool, error)
 	Set(pdns.Applied) error
-	All() (map[string]pdns.AppliedBrief, error)
+	All() ([]pdns.AppliedBrief, error)
 }
 
 // Secondary holds what the activities on one secondary's queue need.

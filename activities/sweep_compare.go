@@ -94,10 +94,6 @@ func (c *comparison) note(one compared) {
 func compareEach[L any](ctx context.Context, s *Secondary, lines []L, in CompareInput, compare func(context.Context, L, CompareInput) (compared, error)) (CompareResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(lines)} })()
-	applied, err := s.Applied.All()
-	if err != nil {
-		return CompareResult{}, err
-	}
 	found := newComparison()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(compareAtOnce)
@@ -105,7 +101,7 @@ func compareEach[L any](ctx context.Context, s *Secondary, lines []L, in Compare
 		group.Go(func() error {
 			one, err := compare(ctx, line, in)
 			if err == nil {
-				one, err = s.settle(ctx, one, applied[one.zone])
+				one, err = s.settle(ctx, one)
 			}
 			if err != nil {
 				return err
@@ -124,7 +120,11 @@ func compareEach[L any](ctx context.Context, s *Secondary, lines []L, in Compare
 
 // settle finds out whether a difference is this secondary's fault, and takes a
 // zone that looks right but has not applied the version for wrong.
-func (s *Secondary) settle(ctx context.Context, one compared, applied pdns.AppliedBrief) (compared, error) {
+func (s *Secondary) settle(ctx context.Context, one compared) (compared, error) {
+	applied, _, err := s.Applied.Get(one.zone)
+	if err != nil {
+		return compared{}, err
+	}
 	if !one.wrong && applied.Version >= one.version && !applied.Distrusted {
 		return one, nil
 	}

@@ -13,8 +13,6 @@ type Applied struct {
 	Zone      string    `json:"zone"`
 	Version   int64     `json:"version"`
 	Serial    uint32    `json:"serial"`
-	Digest    string    `json:"digest,omitempty"`
-	Records   int       `json:"records"`
 	Deleted   bool      `json:"deleted,omitempty"`
 	AppliedAt time.Time `json:"applied_at"`
 	// Distrusted says that what is served was found not to be Version, so that the
@@ -29,13 +27,14 @@ func (a Applied) Stands(version int64) bool { return a.Brief().Stands(version) }
 // AppliedBrief is what comparisons of all zones need of [Applied]: a secondary
 // holds it of 100,000 zones at once.
 type AppliedBrief struct {
+	Zone       string
 	Version    int64
 	Distrusted bool
 }
 
 // Brief leaves the rest out.
 func (a Applied) Brief() AppliedBrief {
-	return AppliedBrief{Version: a.Version, Distrusted: a.Distrusted}
+	return AppliedBrief{Zone: a.Zone, Version: a.Version, Distrusted: a.Distrusted}
 }
 
 // Stands is [Applied.Stands].
@@ -44,8 +43,7 @@ func (a AppliedBrief) Stands(version int64) bool { return a.Version == version &
 // AppliedFrom is what to note once version v was seen served at now.
 func AppliedFrom(v Version, now time.Time) Applied {
 	return Applied{
-		Zone: v.Zone, Version: v.Version, Serial: v.Serial, Digest: v.Digest,
-		Records: v.Records, Deleted: v.Deleted, AppliedAt: now.UTC(),
+		Zone: v.Zone, Version: v.Version, Serial: v.Serial, Deleted: v.Deleted, AppliedAt: now.UTC(),
 	}
 }
 

@@ -66,19 +66,15 @@ func (d Differences) Wrong() []string {
 	return wrong
 }
 
-// Compare says how what a secondary holds and has applied differs from the
-// catalogue.
-func Compare(catalogue []Catalogued, held map[string]Held, applied map[string]AppliedBrief) Differences {
+// Compare says how the secondary differs from the catalogue.
+func (s *Side) Compare() Differences {
 	var d Differences
-	known := make(map[string]bool, len(catalogue))
-	for _, want := range catalogue {
-		known[want.Zone] = true
-		h, here := held[want.Zone]
-		d.add(want, h, here, applied[want.Zone])
+	for i, want := range s.catalogue {
+		d.add(want, s.zones[i])
 	}
-	for zone, h := range held {
-		if h.Ours && !known[zone] {
-			d.Orphaned = append(d.Orphaned, zone)
+	for _, other := range s.others {
+		if other.ours {
+			d.Orphaned = append(d.Orphaned, other.zone)
 		}
 	}
 	slices.Sort(d.Orphaned) // the others follow the catalogue's order
@@ -86,19 +82,19 @@ func Compare(catalogue []Catalogued, held map[string]Held, applied map[string]Ap
 }
 
 // add decides about one zone. The zero Applied means unknown.
-func (d *Differences) add(want Catalogued, h Held, here bool, applied AppliedBrief) {
+func (d *Differences) add(want Catalogued, z sideZone) {
 	switch {
 	case want.Version == 0:
-	case want.Deleted && here && h.Ours:
+	case want.Deleted && z.here && z.held.Ours:
 		d.LeftOver = append(d.LeftOver, want.Zone)
 	case want.Deleted:
-	case !here:
+	case !z.here:
 		d.Missing = append(d.Missing, want.Zone)
-	case !h.Ours:
+	case !z.held.Ours:
 		d.Foreign = append(d.Foreign, want.Zone)
-	case h.Serial == want.Serial && applied.Stands(want.Version):
+	case z.held.Serial == want.Serial && z.applied.Stands(want.Version):
 		d.Right = append(d.Right, want.Zone)
-	case applied.Version > want.Version, applied.Stands(want.Version) && SerialNewer(h.Serial, want.Serial):
+	case z.applied.Version > want.Version, z.applied.Stands(want.Version) && SerialNewer(z.held.Serial, want.Serial):
 		d.Ahead = append(d.Ahead, want.Zone)
 	default:
 		d.Outdated = append(d.Outdated, want.Zone)

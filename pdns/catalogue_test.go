@@ -1,6 +1,8 @@
 package pdns_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,7 +52,16 @@ func TestCompare(t *testing.T) {
 	} {
 		held[zone] = pdns.Held{Serial: serial, Ours: true}
 	}
-	d := pdns.Compare(catalogue, held, applied)
+	slices.SortFunc(catalogue, func(a, b pdns.Catalogued) int { return strings.Compare(a.Zone, b.Zone) })
+	side := pdns.NewSide(catalogue)
+	for zone, h := range held {
+		side.Holds(zone, h)
+	}
+	for zone, a := range applied {
+		a.Zone = zone
+		side.HasApplied(a)
+	}
+	d := side.Compare()
 	require.Equal(t, pdns.Differences{
 		Missing:  []string{"missing."},
 		Outdated: []string{"ahead-distrusted.", "distrusted.", "not-known.", "old-version.", "outdated.", "wrapped."},
@@ -67,6 +78,8 @@ func TestCompare(t *testing.T) {
 // With nothing in the catalogue nothing is known to be deleted: what is held is
 // orphaned, and the primaries are asked.
 func TestCompareWithAnEmptyCatalogueDeletesNothing(t *testing.T) {
-	d := pdns.Compare(nil, map[string]pdns.Held{"a.": {Ours: true}}, nil)
+	side := pdns.NewSide(nil)
+	side.Holds("a.", pdns.Held{Ours: true})
+	d := side.Compare()
 	require.Equal(t, pdns.Differences{Orphaned: []string{"a."}}, d)
 }

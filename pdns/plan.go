@@ -1,16 +1,6 @@
 package pdns
 
-import (
-	"slices"
-	"strings"
-)
-
-// Held is a zone that a secondary's PowerDNS holds.
-type Held struct {
-	Serial uint32
-	// Ours says that we created it, see [Account].
-	Ours bool
-}
+import "slices"
 
 // Plan is what brings one secondary to the newest versions. Every list is
 // sorted by zone.
@@ -18,6 +8,8 @@ type Plan struct {
 	// Apply lists the zones that are missing, outdated or whose applied
 	// version is not known to be the newest.
 	Apply []string
+	// Missing lists those of Apply that are not held.
+	Missing []string
 	// Delete lists our zones whose newest version is a tombstone.
 	Delete []string
 	// Foreign lists zones that are held here but are not ours, whether a
@@ -33,41 +25,43 @@ type Plan struct {
 	Current int
 }
 
-// PlanReconcile compares the newest versions with what a secondary holds and
-// has applied. It deletes only what a tombstone names, never what is absent:
-// a failed read looks just like an empty list.
-func PlanReconcile(newest []Catalogued, held map[string]Held, applied map[string]AppliedBrief) Plan {
+// Plan says what brings the secondary to a catalogue of the newest versions. It deletes
+// only what a tombstone names, never what is absent: a failed read looks just like an
+// empty list.
+func (s *Side) Plan() Plan {
 	var plan Plan
-	published := make(map[string]bool, len(newest))
-	for _, v := range newest {
-		published[v.Zone] = true
-		plan.add(v, held, applied[v.Zone])
+	for i, want := range s.catalogue {
+		plan.add(want, s.zones[i])
 	}
-	for zone, h := range held {
-		switch {
-		case !h.Ours:
-			plan.Foreign = append(plan.Foreign, zone)
-		case !published[zone]:
-			plan.Unknown = append(plan.Unknown, zone)
+	for _, other := range s.others {
+		if other.ours {
+			plan.Unknown = append(plan.Unknown, other.zone)
+		} else {
+			plan.Foreign = append(plan.Foreign, other.zone)
 		}
 	}
-	for _, list := range [][]string{plan.Apply, plan.Delete, plan.Foreign, plan.Unknown} {
-		slices.SortFunc(list, strings.Compare)
-	}
+	slices.Sort(plan.Foreign) // the others follow the catalogue's order
+	slices.Sort(plan.Unknown)
 	return plan
 }
 
 // add decides about one published zone. The zero Applied means unknown.
-func (p *Plan) add(v Catalogued, held map[string]Held, applied AppliedBrief) {
-	h, here := held[v.Zone]
+func (p *Plan) add(v Catalogued, z sideZone) {
+	foreign := z.here && !z.held.Ours
+	if foreign {
+		p.Foreign = append(p.Foreign, v.Zone)
+	}
 	switch {
-	case here && !h.Ours && !v.Deleted:
+	case foreign && !v.Deleted:
 		p.Blocked++
-	case v.Deleted && here && h.Ours:
+	case v.Deleted && z.here && z.held.Ours:
 		p.Delete = append(p.Delete, v.Zone)
-	case v.Deleted, here && h.Serial == v.Serial && applied.Stands(v.Version):
+	case v.Deleted, z.here && z.held.Serial == v.Serial && z.applied.Stands(v.Version):
 		p.Current++
 	default:
 		p.Apply = append(p.Apply, v.Zone)
+		if !z.here {
+			p.Missing = append(p.Missing, v.Zone)
+		}
 	}
 }

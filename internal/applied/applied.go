@@ -141,11 +141,11 @@ func (s *State) Delete(zone string) error {
 }
 
 // All returns of each noted zone what comparisons need.
-func (s *State) All() (map[string]pdns.AppliedBrief, error) {
-	var all map[string]pdns.AppliedBrief
+func (s *State) All() ([]pdns.AppliedBrief, error) {
+	var all []pdns.AppliedBrief
 	err := s.read(func(tx *bolt.Tx) error {
-		all = make(map[string]pdns.AppliedBrief)
-		return each(tx.Bucket(zones), func(a pdns.Applied) { all[a.Zone] = a.Brief() })
+		all = nil
+		return each(tx.Bucket(zones), func(a pdns.Applied) { all = append(all, a.Brief()) })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the applied versions: %w", err)
