@@ -52,7 +52,7 @@ func TestLatency(t *testing.T) {
 }
 
 func measureLatency(t *testing.T, zone string, pace time.Duration) {
-	const changes = 100
+	const changes = 40
 	primary.create(t, zone, 1, set("www."+zone, "TXT", `"0"`))
 	waitServed(t, zone, 1)
 	waitStatus(t, zone, inSync)
