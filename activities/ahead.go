@@ -228,6 +228,9 @@ func (a *Ahead) note(call pdns.Call) bool {
 		z.next = &headStart{done: make(chan struct{}), trace: call.Trace}
 	}
 	z.next.changes = append(z.next.changes, call.ChangeID)
+	if len(z.begun) > 0 {
+		call.Answer = nil // it may be older than what an export has covered, or failed to
+	}
 	z.next.hints.add(call)
 	z.next.proxied = z.next.proxied.And(pdns.ProxiedAs(call.Kind))
 	run := !z.running

@@ -116,4 +116,5 @@ func (a *Ahead) join(zone string, start *headStart) {
 	start.changes = append(start.changes, next.changes...)
 	start.proxied = start.proxied.And(next.proxied)
 	start.hints.join(next.hints)
+	next.hints.answer = nil
 }

@@ -112,6 +112,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		if err := s.Applied.Set(pdns.AppliedFrom(newest, time.Now())); err != nil {
 			return ApplyZoneResult{}, err
 		}
+		how.missing = nil
 	}
 }
 

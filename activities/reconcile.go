@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -153,7 +152,7 @@ func (s *Secondary) takeUp(ctx context.Context, in ReconcileZonesInput) (*fullCo
 		}
 		newest = append(newest, pdns.CataloguedFrom(v))
 	}
-	slices.SortFunc(newest, func(a, b pdns.Catalogued) int { return strings.Compare(a.Zone, b.Zone) })
+	newest = pdns.SortCatalogued(newest)
 	side, err := s.side(ctx, newest)
 	if err != nil {
 		return nil, err

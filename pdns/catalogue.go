@@ -39,6 +39,14 @@ func Catalogue(newest map[string]Version, listed []Listed) []Catalogued {
 	return lines
 }
 
+// SortCatalogued sorts lines by zone and leaves the newest of each.
+func SortCatalogued(lines []Catalogued) []Catalogued {
+	slices.SortFunc(lines, func(a, b Catalogued) int {
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(b.Version, a.Version))
+	})
+	return slices.CompactFunc(lines, func(a, b Catalogued) bool { return a.Zone == b.Zone })
+}
+
 // Differences is how a secondary differs from the catalogue. Every list is
 // sorted by zone; a zone is in one of them at most.
 type Differences struct {

@@ -1,8 +1,6 @@
 package pdns_test
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,8 +50,7 @@ func TestCompare(t *testing.T) {
 	} {
 		held[zone] = pdns.Held{Serial: serial, Ours: true}
 	}
-	slices.SortFunc(catalogue, func(a, b pdns.Catalogued) int { return strings.Compare(a.Zone, b.Zone) })
-	side := pdns.NewSide(catalogue)
+	side := pdns.NewSide(pdns.SortCatalogued(catalogue))
 	for zone, h := range held {
 		side.Holds(zone, h)
 	}
@@ -73,6 +70,12 @@ func TestCompare(t *testing.T) {
 	}, d)
 	require.Len(t, d.Wrong(), 13)
 	require.IsIncreasing(t, d.Wrong())
+}
+
+// What is published while it is listed may be listed twice.
+func TestSortCatalogued(t *testing.T) {
+	lines := []pdns.Catalogued{{Zone: "b.", Version: 1}, {Zone: "a.", Version: 1}, {Zone: "a.", Version: 2, Deleted: true}, {Zone: "b.", Version: 1}, {Zone: "a.", Version: 1}}
+	require.Equal(t, []pdns.Catalogued{{Zone: "a.", Version: 2, Deleted: true}, {Zone: "b.", Version: 1}}, pdns.SortCatalogued(lines))
 }
 
 // With nothing in the catalogue nothing is known to be deleted: what is held is

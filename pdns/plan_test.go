@@ -1,8 +1,6 @@
 package pdns
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,8 +54,7 @@ func TestPlan(t *testing.T) {
 }
 
 func sideOf(catalogue []Catalogued, held map[string]Held, applied map[string]AppliedBrief) *Side {
-	slices.SortFunc(catalogue, func(a, b Catalogued) int { return strings.Compare(a.Zone, b.Zone) })
-	side := NewSide(catalogue)
+	side := NewSide(SortCatalogued(catalogue))
 	for zone, h := range held {
 		side.Holds(zone, h)
 	}

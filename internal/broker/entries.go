@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -18,6 +20,8 @@ const (
 	// listAhead is how many octets of entries are on their way to a listing at once.
 	// A watch, which the library lists with, lets the server send up to 32 MiB.
 	listAhead = 4 << 20
+	// listMessages is how many of them, which the library makes room for at once.
+	listMessages = 4096
 )
 
 // Entry is one key of a bucket and its newest value.
@@ -93,12 +97,11 @@ func (l listing) pull(ctx context.Context, yield func(Entry, error) bool) (bool,
 	if err != nil {
 		return true, err
 	}
-	// Where this fails, the server forgets the consumer by itself.
-	defer func() { _ = l.stream.DeleteConsumer(Bounded(context.WithoutCancel(ctx)), consumer.CachedInfo().Name) }()
+	defer l.end(ctx, consumer)
 	if consumer.CachedInfo().NumPending == 0 {
 		return true, nil
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxBytes(listAhead))
+	messages, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(listMessages, listAhead))
 	if err != nil {
 		return true, err
 	}
@@ -118,6 +121,13 @@ func (l listing) pull(ctx context.Context, yield func(Entry, error) bool) (bool,
 	}
 }
 
+// end has the server forget the consumer, which it else does by itself.
+func (l listing) end(ctx context.Context, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = l.stream.DeleteConsumer(ctx, consumer.CachedInfo().Name)
+}
+
 // next returns the next entry, whether it is none of a key that was deleted, and how many
 // follow.
 func (l listing) next(ctx context.Context, messages jetstream.MessagesContext) (entry Entry, isPut bool, left uint64, err error) {
@@ -131,8 +141,13 @@ func (l listing) next(ctx context.Context, messages jetstream.MessagesContext) (
 	if err != nil {
 		return Entry{}, false, 0, err
 	}
-	deleted := message.Headers().Get("KV-Operation") != "" || message.Headers().Get(jetstream.MarkerReasonHeader) != ""
-	return Entry{strings.TrimPrefix(message.Subject(), l.prefix), message.Data()}, !deleted, meta.NumPending, nil
+	return Entry{strings.TrimPrefix(message.Subject(), l.prefix), message.Data()}, !deleted(message.Headers()), meta.NumPending, nil
+}
+
+// deleted tells the marker of a deleted key (NATS ADR-8) from an entry.
+func deleted(h nats.Header) bool {
+	operation, reason := h.Get("KV-Operation"), h.Get(jetstream.MarkerReasonHeader)
+	return slices.Contains([]string{"DEL", "PURGE"}, operation) || operation == "" && slices.Contains([]string{"MaxAge", "Purge", "Remove"}, reason)
 }
 
 // ask yields the entries of the keys that did not come; those deleted meanwhile are

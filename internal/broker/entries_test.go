@@ -52,6 +52,13 @@ func TestEntries(t *testing.T) {
 			break
 		}
 	}
+	stream, err := js.Stream(t.Context(), "KV_"+broker.BucketZones)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range stream.ConsumerNames(t.Context()).Name() {
+		t.Errorf("consumer %s is left behind", name)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := listed(ctx, js); !errors.Is(err, context.Canceled) {

@@ -47,11 +47,17 @@ func (c *Client) RRsets(ctx context.Context, zone, name string) (Zone, []pdns.RR
 
 // ReadFilledZone reads PowerDNS's answer to the creation of a zone: the zone and all of its
 // RRsets as they are served, see [Client.RRsets]. An answer that was asked to leave them
-// out has none.
+// out has none. One with records that are disabled is an error: their TTL counts for the
+// RRset's, which is then not what is served.
 func ReadFilledZone(answer []byte) (Zone, []pdns.RRset, error) {
 	var filled filledZoneJSON
 	if err := json.Unmarshal(answer, &filled); err != nil {
 		return Zone{}, nil, fmt.Errorf("PowerDNS API: read the answer to a creation: %w", err)
+	}
+	for _, r := range filled.RRsets {
+		if len(r.served(r.Name).Records) != len(r.Records) {
+			return Zone{}, nil, fmt.Errorf("PowerDNS API: read the answer to a creation: records of %s %s are disabled", r.Name, r.Type)
+		}
 	}
 	z, sets, err := filled.filled()
 	if err != nil {
@@ -78,17 +84,22 @@ func (f filledZoneJSON) filled() (Zone, []pdns.RRset, error) {
 		if err != nil {
 			return Zone{}, nil, err
 		}
-		set := pdns.RRset{Name: at, Type: r.Type, TTL: r.TTL}
-		for _, record := range r.Records {
-			if !record.Disabled {
-				set.Records = append(set.Records, record.Content)
-			}
-		}
-		if len(set.Records) > 0 {
+		if set := r.served(at); len(set.Records) > 0 {
 			sets = append(sets, set)
 		}
 	}
 	return z, sets, nil
+}
+
+// served leaves out what is disabled.
+func (r rrsetJSON) served(name string) pdns.RRset {
+	set := pdns.RRset{Name: name, Type: r.Type, TTL: r.TTL}
+	for _, record := range r.Records {
+		if !record.Disabled {
+			set.Records = append(set.Records, record.Content)
+		}
+	}
+	return set
 }
 
 // Patch replaces RRsets of a zone, or removes those without records, all or none of

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"strconv"
@@ -25,6 +26,9 @@ func TestAnswersToCreations(t *testing.T) {
 		{what: "created", request: request, answer: created, kept: true},
 		{what: "large", request: request, answer: large},
 		{what: "from a zone file", request: `{"name":"example.org.","zone":"example.org. 60 IN A 192.0.2.1"}`, answer: created},
+		{what: "an RRset in parts", request: `{"name":"example.org.","rrsets":[{"name":"www.example.org.","type":"A"},{"name":"WWW.example.org.","type":"a"}]}`, answer: created},
+		{what: "RRsets", request: `{"name":"example.org.","rrsets":[{"name":"www.example.org.","type":"A"},{"name":"www.example.org.","type":"AAAA"}]}`, answer: created, kept: true},
+		{what: "RRsets left out", path: zonesPath + "?rrset_name=example.org.", request: request, answer: created},
 		{what: "nothing known before", request: request, answer: created, unknown: true},
 		{what: "cut short", request: request, answer: created, broken: true},
 		{what: "changed", method: "PUT", path: zonePath, request: request, answer: created, status: http.StatusOK},
@@ -58,10 +62,7 @@ func TestAnswersToCreations(t *testing.T) {
 			}
 			cfg.Revision = func(zone string) (uint64, bool) { return 7, !c.unknown && zone == "example.org." }
 			p := start(t, cfg)
-			method, path := "POST", zonesPath
-			if c.method != "" {
-				method, path = c.method, c.path
-			}
+			method, path := cmp.Or(c.method, "POST"), cmp.Or(c.path, zonesPath)
 			req, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(c.request))
 			if err != nil {
 				t.Fatal(err)

@@ -21,6 +21,10 @@ const (
 // more is none that anybody brings out alone.
 const maxHints = 16
 
+// maxSeen is among how many RRsets one is found that comes twice. An answer with more
+// is larger than [maxAnswer].
+const maxSeen = 1000
+
 // said is what a body says of the zone that it changes, and of the RRsets.
 type said struct {
 	// name is its top-level "name"; empty when it is no JSON object or has none:
@@ -31,8 +35,9 @@ type said struct {
 	rrsets []pdns.RRsetName
 	// settings are its top-level "kind" and "account".
 	settings pdns.Settings
-	// zonefile says that it has a top-level "zone": the content as text.
-	zonefile bool
+	// whole says that no RRset comes in parts, as far as is seen: no two elements of its
+	// "rrsets" are of one name and type, and it has no "zone", the content as text.
+	whole bool
 }
 
 // bodyScan finds what a JSON object says that is written to it piece by piece.
@@ -71,14 +76,16 @@ func readBody(r io.Reader) (said, error) {
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return said{}, errors.Join(err, errors.New("no JSON object"))
 	}
-	var found said
+	found := said{whole: true}
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
 			return said{}, err
 		}
 		if key == "rrsets" {
-			found.rrsets, err = readRRsets(dec)
+			var once bool
+			found.rrsets, once, err = readRRsets(dec)
+			found.whole = found.whole && once
 			if err != nil {
 				return said{}, err
 			}
@@ -97,37 +104,41 @@ func readBody(r io.Reader) (said, error) {
 		case "account":
 			found.settings.Account = text
 		case "zone":
-			found.zonefile = true
+			found.whole = false
 		}
 	}
 	_, err := dec.Token()
 	return found, err
 }
 
-// readRRsets reads the value of "rrsets" to its end. An error is one of the JSON.
-func readRRsets(dec *json.Decoder) ([]pdns.RRsetName, error) {
-	var rrsets []pdns.RRsetName
-	readable := true
+// readRRsets reads the value of "rrsets" to its end. once says that all were read, and none
+// came twice. An error is one of the JSON.
+func readRRsets(dec *json.Decoder) (rrsets []pdns.RRsetName, once bool, err error) {
+	readable, seen := true, make(map[pdns.RRsetName]bool)
+	once = true
 	t, err := dec.Token()
 	if t != json.Delim('[') {
-		return nil, errors.Join(err, readRest(dec, t))
+		return nil, false, errors.Join(err, readRest(dec, t))
 	}
 	for dec.More() {
 		rrset, err := readRRset(dec)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		rrset.Name, err = zoneFromName(rrset.Name)
-		readable = readable && err == nil && rrset.Type != "" && len(rrsets) < maxHints
-		if readable {
+		readable = readable && err == nil && rrset.Type != ""
+		if once = once && readable && !seen[rrset] && len(seen) < maxSeen; once {
+			seen[rrset] = true
+		}
+		if readable && len(rrsets) <= maxHints {
 			rrsets = append(rrsets, rrset)
 		}
 	}
-	if !readable {
+	if !readable || len(rrsets) > maxHints {
 		rrsets = nil
 	}
 	_, err = dec.Token()
-	return rrsets, err
+	return rrsets, once, err
 }
 
 // readRRset reads one element of "rrsets"; what is no object has no name.

@@ -263,9 +263,9 @@ func (p *Proxy) answered(res *http.Response) error {
 		if call.Kind == pdns.ChangeAdd {
 			says := x.body.says()
 			call.Made = says.settings
-			// Of a zone file the records of an RRset may have different TTLs, of which
-			// the answer shows one.
-			if x.change.known && !says.zonefile {
+			// With a query it may be asked to leave RRsets out. The records of an RRset that
+			// comes in parts may have different TTLs, of which the answer shows one.
+			if x.change.known && says.whole && res.Request.URL.RawQuery == "" {
 				call.Answer, call.Before = wholeAnswer(res), x.change.before
 			}
 		}
