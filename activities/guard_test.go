@@ -149,7 +149,9 @@ func TestHalfOfTheZonesGoneAreHeldUntilApproved(t *testing.T) {
 	shown := review(t, h.primary, "deletes")
 	require.Equal(t, 12, shown.Undecided)
 	require.Equal(t, half, shown.Zones)
-	require.Zero(t, decide(t, h.primary, activities.DecideHoldInput{Hold: "deletes", Decision: pdns.Approved, Digest: "another"}))
+	for _, digest := range []string{"another", ""} {
+		require.Zero(t, decide(t, h.primary, activities.DecideHoldInput{Hold: "deletes", Decision: pdns.Approved, Digest: digest}), "digest %q", digest)
+	}
 	require.Equal(t, map[string]int{activities.ExportHeld: 12}, exportAll(t, h.primary, half, pdns.NotProxied).Outcomes)
 
 	for range 2 { // as a second attempt would

@@ -95,9 +95,13 @@ type DecideHoldResult struct {
 
 // DecideHold notes a decision about a hold, and has approved changes made. A
 // second attempt finds what the first one noted and goes on; where something of
-// it was published meanwhile, the rest must be decided anew.
+// it was published meanwhile, the rest must be decided anew. Without a digest nothing
+// is decided: a person decides about what he has seen.
 func (p *Primary) DecideHold(ctx context.Context, in DecideHoldInput) (DecideHoldResult, error) {
 	defer beat(ctx, func() any { return in.Hold })()
+	if in.Digest == "" {
+		return DecideHoldResult{}, nil
+	}
 	changes, err := p.heldIn(ctx, in.Hold)
 	if err != nil {
 		return DecideHoldResult{}, classify(fmt.Errorf("decide about hold %s: %w", in.Hold, err))
