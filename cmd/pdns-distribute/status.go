@@ -93,6 +93,9 @@ func (s status) zone(ctx context.Context, name string) error {
 		switch {
 		case secondary.Paused:
 			note = "paused"
+		case s.unattended(secondary):
+			wrong++
+			state, note = pdns.ServedState(workflows.StateLagging), "its worker does not answer: nobody looks after what it serves"
 		case state != pdns.ServedCurrent:
 			wrong++
 		case synced && known.State != workflows.StateInSync:
@@ -107,10 +110,33 @@ func (s status) zone(ctx context.Context, name string) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if s.active() == 0 {
+		return errNoneActive
+	}
 	if wrong > 0 {
 		return fmt.Errorf("zone %s is not in sync on %d of %d secondaries", zone, wrong, len(s.secondaries))
 	}
 	return nil
+}
+
+// errNoneActive: where nobody is brought anything, nothing is in sync.
+var errNoneActive = errors.New("no secondary is active, so that nothing is in sync")
+
+// active counts the secondaries that are not paused.
+func (s status) active() int {
+	n := 0
+	for _, secondary := range s.secondaries {
+		if !secondary.Paused {
+			n++
+		}
+	}
+	return n
+}
+
+// unattended reports whether a secondary that should be looked after is known not to be: what
+// its PowerDNS answers may be right today.
+func (s status) unattended(secondary pdns.Secondary) bool {
+	return !secondary.Paused && s.reachable != nil && !s.reachable[secondary.ID]
 }
 
 // lastSync returns what the zone's last sync knew of each secondary. Its history
@@ -178,7 +204,7 @@ func (s status) all(ctx context.Context) error {
 		versions = append(versions, version)
 	}
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SECONDARY\tREACHABLE\tZONES\tIN SYNC\tOUTDATED\tMISSING\tLEFT OVER\tSILENT\tNOT IN SYNC SINCE\tFOR EXAMPLE")
+	fmt.Fprintln(table, "SECONDARY\tREACHABLE\tZONES\tIN SYNC\tLAGGING\tOUTDATED\tMISSING\tLEFT OVER\tSILENT\tNOT IN SYNC SINCE\tFOR EXAMPLE")
 	wrong := 0
 	for _, secondary := range s.secondaries {
 		t := s.count(ctx, versions, secondary)
@@ -186,15 +212,22 @@ func (s status) all(ctx context.Context) error {
 		if !t.since.IsZero() {
 			since = stamp(t.since)
 		}
-		if !secondary.Paused && (!t.since.IsZero() || s.reachable != nil && !s.reachable[secondary.ID]) {
-			wrong++ // what a dead worker's PowerDNS answers is not looked after
+		inSync, lagging := t.counts[pdns.ServedCurrent], 0
+		if s.unattended(secondary) {
+			inSync, lagging = 0, inSync
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.presence(secondary), len(versions),
-			t.counts[pdns.ServedCurrent], t.counts[pdns.ServedOutdated], t.counts[pdns.ServedMissing],
+		if !secondary.Paused && (!t.since.IsZero() || s.unattended(secondary)) {
+			wrong++
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.presence(secondary), len(versions),
+			inSync, lagging, t.counts[pdns.ServedOutdated], t.counts[pdns.ServedMissing],
 			t.counts[pdns.ServedLeftOver], t.counts[pdns.ServedSilent], since, t.example)
 	}
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	if s.active() == 0 {
+		return errNoneActive
 	}
 	if wrong > 0 {
 		return fmt.Errorf("%d of %d secondaries are not in sync", wrong, len(s.secondaries))

@@ -135,7 +135,8 @@ func testCommandsWithout(t *testing.T, s *site) {
 
 	// Its PowerDNS answers, with the newest version even, but nobody looks after it.
 	s.do(t, "stop", "secondary-2")
-	s.printed(t, 1, "status", `secondary-2 +no +1 +1 .*`, `pdns-distribute: 1 of 2 secondaries are not in sync`)
+	s.printed(t, 1, "status", `secondary-2 +no +1 +0 +1 +.*`, `pdns-distribute: 1 of 2 secondaries are not in sync`)
+	s.printed(t, 1, "status demo.example", `secondary-1 +yes .* in sync .*`, `secondary-2 +no .* lagging .*its worker does not answer.*`)
 	s.do(t, "start", "secondary-2")
 	until(t, recovered, func() error { return s.prints(t, 0, "status", `secondary-2 +yes +1 +1 .*`) })
 
