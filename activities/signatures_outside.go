@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
@@ -185,6 +186,7 @@ func (o *outside) ask(ctx context.Context, target Target, line pdns.SignedZone, 
 		return one, nil
 	}
 	var top []*dns.RRSIG
+	var inside time.Time // when the first of those inside the zone ends
 	for _, set := range sets {
 		answer, err := o.Public.SignedSet(ctx, target.DNSAddress, set.name, set.rrtype)
 		if ctx.Err() != nil {
@@ -205,14 +207,29 @@ func (o *outside) ask(ctx context.Context, target Target, line pdns.SignedZone, 
 		}
 		if set.atTop(line.Zone) {
 			top = append(top, answer.Signatures...)
+			continue
+		}
+		ends := pdns.SigningOf(answer.Signatures).Expires
+		if inside = pdns.FirstEnd(inside, ends); o.in.Rules.Ending(ends, o.now()) && o.lastsLonger(ctx, set) {
+			one.state, one.wrong, one.expires = string(pdns.SignaturesExpiring), true, ends
+			one.reason = fmt.Sprintf("zone %s, %s %s on %s, asked from outside: the signature ends at %s, the primary's later",
+				line.Zone, set.name, dns.Type(set.rrtype), target.ID, ends.Format(time.RFC3339))
+			return one, nil
 		}
 	}
-	return o.judged(one, target, line, pdns.SigningOf(top)), nil
+	return o.judged(one, target, line, pdns.SigningOf(top), inside), nil
 }
 
-func (o *outside) judged(one compared, target Target, line pdns.SignedZone, served pdns.Signing) compared {
+// lastsLonger reports whether the primary serves signatures of an RRset that do not end too
+// soon. Where they do, no sync can help.
+func (o *outside) lastsLonger(ctx context.Context, set set) bool {
+	answer, err := o.Local.SignedSet(ctx, o.Primary.DNSAddress, set.name, set.rrtype)
+	return err == nil && len(answer.Signatures) > 0 && !o.in.Rules.Ending(pdns.SigningOf(answer.Signatures).Expires, o.now())
+}
+
+func (o *outside) judged(one compared, target Target, line pdns.SignedZone, served pdns.Signing, inside time.Time) compared {
 	state := o.in.Rules.Judge(o.now(), line.Signing, served)
-	one.state, one.wrong, one.expires = string(state), state.Fault(), served.Expires
+	one.state, one.wrong, one.expires = string(state), state.Fault(), pdns.FirstEnd(served.Expires, inside)
 	if one.wrong {
 		one.reason = fmt.Sprintf("zone %s: signatures on %s, asked from outside, are %s", line.Zone, target.ID, state)
 	}

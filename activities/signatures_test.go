@@ -71,6 +71,9 @@ func TestSignatureInsideTheZone(t *testing.T) {
 	i.at = day(5, 20)
 	survey := i.surveySignatures(t)
 	require.Equal(t, []string{zone}, survey.Unrenewable)
+	outside := i.askOutside(t, survey, i.secondary.DNSAddress)
+	require.Equal(t, map[string]int{string(pdns.SignaturesFresh): 1}, outside.States, "the primary's end as soon: %s", outside.Reason)
+	require.Equal(t, day(5, 22), outside.Expires)
 
 	loadPresigned(t, zone, top) // renewed, at the same serial
 	survey = i.surveySignatures(t)
@@ -78,6 +81,10 @@ func TestSignatureInsideTheZone(t *testing.T) {
 	compared := i.compareSignatures(t, survey)
 	require.Equal(t, map[string]int{activities.ComparedOutdated: 1}, compared.States)
 	require.Equal(t, []string{zone}, compared.Wrong)
+	outside = i.askOutside(t, survey, i.secondary.DNSAddress)
+	require.Equal(t, map[string]int{string(pdns.SignaturesExpiring): 1}, outside.States, outside.Reason)
+	require.Equal(t, []string{zone}, outside.Wrong)
+	require.Contains(t, outside.Reason, "txt."+zone)
 }
 
 // A week's roll: the old signatures are good for another week, so new ones are
