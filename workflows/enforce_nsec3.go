@@ -79,7 +79,7 @@ func (p *nsec3Policy) sync(ctx workflow.Context, part activities.SetNSEC3Result)
 	p.batches++
 	name := fmt.Sprintf("%s-%s-%d", NSEC3Policy.ID, p.result.RunID, p.batches)
 	var synced SyncZonesResult
-	err := syncBatch(ctx, name, SyncZonesInput{Zones: part.Zones, Trigger: NSEC3Policy.Trigger, Primary: part.Primary}).Get(ctx, &synced)
+	err := syncBatch(ctx, name, SyncZonesInput{Zones: part.Zones, Trigger: NSEC3Policy.Trigger, Primary: part.Primary, Unchecked: true}).Get(ctx, &synced)
 	switch {
 	case err != nil:
 		p.result.Outcome, p.result.Error = OutcomePartial, failureText(err)

@@ -28,6 +28,14 @@ func TestReplay(t *testing.T) {
 	replayer.RegisterWorkflow(CheckSignatures)
 	replayer.RegisterWorkflow(CheckContent)
 	replayer.RegisterWorkflow(EnforceNSEC3)
+	seen := make(map[string]bool)
+	defer func() {
+		for _, kind := range []string{
+			SyncZoneType, SyncZonesType, ReconcileSecondaryType, CheckHealthType, ScanPrimaryType, HoldChangeType, CheckSignaturesType, CheckContentType, EnforceNSEC3Type,
+		} {
+			require.True(t, seen[kind], "no history of %s is recorded", kind)
+		}
+	}()
 	for _, history := range histories {
 		t.Run(filepath.Base(history), func(t *testing.T) {
 			file, err := os.Open(history)
@@ -39,6 +47,7 @@ func TestReplay(t *testing.T) {
 			// What a check does hangs on its ID, and the names of its syncs on the run's.
 			original := workflow.Execution{ID: started.GetWorkflowId(), RunID: started.GetOriginalExecutionRunId()}
 			require.NotEmpty(t, original.ID)
+			seen[started.GetWorkflowType().GetName()] = true
 			require.NoError(t, replayer.ReplayWorkflowHistoryWithOptions(nil, recorded, worker.ReplayWorkflowHistoryOptions{OriginalExecution: original}))
 		})
 	}

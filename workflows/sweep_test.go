@@ -222,7 +222,7 @@ func TestEnforceNSEC3(t *testing.T) {
 	require.Equal(t, OutcomePartial, result.Outcome)
 	require.Equal(t, "f. failed", result.Error)
 	require.Equal(t, []SyncZonesInput{
-		{Zones: many[:2], Trigger: TriggerNSEC3Policy, Primary: "p2"}, {Zones: many[2:], Trigger: TriggerNSEC3Policy, Primary: "p2"},
+		{Zones: many[:2], Trigger: TriggerNSEC3Policy, Primary: "p2", Unchecked: true}, {Zones: many[2:], Trigger: TriggerNSEC3Policy, Primary: "p2", Unchecked: true},
 	}, env.synced)
 }
 

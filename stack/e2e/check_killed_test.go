@@ -16,8 +16,8 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
-// The worker of the health check dies at each of its steps and of the steps of its repairs: the check ends right, and what
-// was wrong is right. How many steps there are, a run without faults tells. Two systems share them, since most of the time
+// The worker of the health check dies at each of its steps and of the steps of its repairs, and that of a secondary with it
+// where the step is a secondary's: the check ends right, and what was wrong is right. How many steps there are, a run without faults tells. Two systems share them, since most of the time
 // goes into waiting until Temporal takes the worker for dead.
 func TestCheckWorkerKilledAtOddSteps(t *testing.T)  { testCheckWorkerKilled(t, 1) }
 func TestCheckWorkerKilledAtEvenSteps(t *testing.T) { testCheckWorkerKilled(t, 0) }
@@ -45,13 +45,31 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 			continue
 		}
 		t.Run(fmt.Sprintf("%d %s", number, step), func(t *testing.T) {
-			s.on(t).checkDamaged(t, c, number, func(begun []string) {
-				s.do(t, "kill", "primary")
-				s.do(t, "start", "primary")
+			s.on(t).checkDamaged(t, c, number, func(begun []string, open bool) {
+				for _, worker := range workersOf(step) {
+					s.do(t, "kill", worker)
+				}
+				for _, worker := range workersOf(step) {
+					s.do(t, "start", worker)
+				}
 				t.Logf("killed after %q", begun)
+				if !open && number < len(steps)-2 {
+					t.Error("the check had ended before")
+				}
 			})
 		})
 	}
+}
+
+// workersOf are the processes that may be at work at a step.
+func workersOf(step string) []string {
+	workers := []string{"primary"}
+	for _, theirs := range []string{"CompareZones", "ReconcileZones", "ApplyZone"} {
+		if strings.Contains(step, theirs) {
+			return append(workers, "secondary-1")
+		}
+	}
+	return workers
 }
 
 // The zones of testCheckWorkerKilled.
@@ -60,7 +78,7 @@ const killedOutdated, killedChanged = "outdated.killed.example.", "changed.kille
 // checkDamaged runs a check that has to repair something in each way that it has: a zone that a secondary holds in an old
 // version, one that was changed past the proxy, and one that is left over there and was never published. It does something
 // when so many steps have begun, and wants the check to end right.
-func (s *site) checkDamaged(t *testing.T, c client.Client, steps int, then func(begun []string)) {
+func (s *site) checkDamaged(t *testing.T, c client.Client, steps int, then func(begun []string, open bool)) {
 	n, leftOver := s.secondaries[0], fmt.Sprintf("left-%d.killed.example.", steps)
 	s.waitIdle(t)
 	old, found := n.zone(t, killedOutdated)
@@ -102,16 +120,18 @@ func startCheck(t testing.TB, c client.Client) (run string) {
 	return started.GetRunID()
 }
 
-// waitSteps waits until so many steps have begun since then, or the check has ended, and returns those that have. It asks
-// without a pause: the next step begins some milliseconds later.
-func (s *site) waitSteps(t *testing.T, c client.Client, since time.Time, run string, steps int) []string {
+// waitSteps waits until so many steps have begun since then, or the check has ended, and returns those that have, and whether
+// it has not. It asks without a pause: the next step begins some milliseconds later.
+func (s *site) waitSteps(t *testing.T, c client.Client, since time.Time, run string, steps int) (begun []string, open bool) {
 	t.Helper()
 	for deadline := time.Now().Add(soon); ; {
 		begun, err := begunSteps(t.Context(), c, since)
 		described, describeErr := c.DescribeWorkflowExecution(t.Context(), "health-check", run)
-		if err = cmp.Or(err, describeErr); err == nil &&
-			(len(begun) >= steps || described.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING) {
-			return begun
+		if err = cmp.Or(err, describeErr); err == nil {
+			open = described.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+			if len(begun) >= steps || !open {
+				return begun, open
+			}
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%q, want %d steps: %v", begun, steps, err)

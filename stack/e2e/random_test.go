@@ -74,7 +74,7 @@ func sameState(ctx context.Context, name string) error {
 		held, err := n.do(ctx, http.MethodGet, "/zones/"+zoneID(name)+"?rrsets=false", nil)
 		faults = append(faults, err, wants(held.status == http.StatusNotFound, "%s holds %s, which the primary has not: %s", n.name, name, held))
 	}
-	return errors.Join(append(faults, notServed(ctx, name))...)
+	return errors.Join(append(faults, notServed(ctx, name, secondaries...))...)
 }
 
 // The root is a zone like any other. Not parallel: with it, nothing is refused any more.

@@ -143,6 +143,8 @@ func testSignaturesEndSoon(t *testing.T, s *site, signer *presigner) {
 	zone := swept[4]
 	s.loadPresigned(t, zone, signer.signed(t, time.Now().AddDate(0, 0, 2)))
 	s.printed(t, 0, "resync "+zone)
+	unrenewable, changed := `pdnsdist_check_surveyed_zones_total{check="signatures",outcome="unrenewable"}`, `pdnsdist_check_found_total{check="signature-check",kind="changed"}`
+	unrenewableBefore, changedBefore := s.metric(t, unrenewable), s.metric(t, changed)
 	for range 2 {
 		s.printed(t, 1, "check --signatures", `signature check partial .*`, `the signatures of 1 zones end soon on the primary itself, such as those of `+zone+`: who signs them must renew these`,
 			`4 zones compared; on the primary 3 current, 1 unrenewable`, `secondary-1 in-sync: 4 fresh; .*`)
@@ -155,6 +157,9 @@ func testSignaturesEndSoon(t *testing.T, s *site, signer *presigner) {
 	// Secondaries that follow what is published may have it before they are asked.
 	if report.Outcome != "in-sync" || report.Found["changed"] != 1 || report.Repaired == 0 {
 		t.Errorf("renewed: %+v", report)
+	}
+	if times, more := s.metric(t, unrenewable)-unrenewableBefore, s.metric(t, changed)-changedBefore; times < 3 || more != 1 {
+		t.Errorf("counted %g zones that nobody renews and %g changed ones, want one each time, and one", times, more)
 	}
 	must(t, agree(zone, s.direct, s.secondaries...))
 }

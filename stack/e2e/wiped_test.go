@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,12 +19,13 @@ func TestDataWiped(t *testing.T) {
 	s := startSite(t, system.Topology{}, quickCheck)
 	const quiet = "quiet.wiped.example."
 	s.make(t, []string{quiet}, 100)
+	move := s.newMoving(t, "moving.wiped.example.")
 	for _, process := range []string{"nats", "temporal"} {
 		t.Run(process, func(t *testing.T) {
 			s.on(t)
 			f := s.startStream(t, streamPause)
 			f.wait(t, 2*streamZones)
-			watch := s.watchServed(t, quiet, 100)
+			watch, still := s.watchServed(t, quiet, 100), move.watch(t)
 			s.do(t, "kill", process)
 			if process == "temporal" {
 				s.wipeTemporal(t)
@@ -39,6 +43,7 @@ func TestDataWiped(t *testing.T) {
 			took := time.Since(back)
 			s.nothingLost(t)
 			watch()
+			still()
 			until(t, soon, func() error { return s.prints(t, 0, "check", `health check in-sync.*`) })
 			t.Logf("all right %s after the return of %s without its data; %s", took.Round(time.Millisecond), process, calls)
 		})
@@ -80,6 +85,61 @@ func (s *site) watchServed(t *testing.T, zone string, serial uint32) (stop func(
 		if err := <-ended; err != nil {
 			t.Errorf("zone %s, which nobody changed: %v", zone, err)
 		}
+	}
+}
+
+// moving is a zone that changes all the time, a number in it that only grows.
+type moving struct {
+	*site
+	zone   string
+	number int
+}
+
+func (s *site) newMoving(t testing.TB, zone string) *moving {
+	t.Helper()
+	m := &moving{s, zone, 1000}
+	s.proxy.create(t, zone, 1000, m.numbered())
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 1000, s.secondaries...) })
+	return m
+}
+
+func (m *moving) numbered() rrset { return set("*.w."+m.zone, "TXT", fmt.Sprintf(`"%d"`, m.number)) }
+
+// watch changes the zone until the returned function is called, and asks all secondaries for it meanwhile: none ever serves
+// an older number after a newer one, and in the end each serves the last.
+func (m *moving) watch(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var watchers, changes sync.WaitGroup
+	for _, n := range m.secondaries {
+		watchers.Go(func() { watchForward(ctx, t, n, m.zone) })
+	}
+	ended := make(chan struct{})
+	changes.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(streamPause):
+			}
+			m.number++
+			r, err := m.proxy.do(ctx, http.MethodPatch, "/zones/"+m.zone, patchOf(m.numbered(), soa(m.zone, uint32(m.number))))
+			if err == nil { // on SQLite PowerDNS finds its database locked now and then
+				err = wants(r.status == http.StatusNoContent || r.status == http.StatusInternalServerError, "%s", r)
+			}
+			if err != nil {
+				t.Errorf("change of %s: %v", m.zone, err)
+			}
+		}
+	})
+	return func() {
+		close(ended)
+		changes.Wait()
+		m.number++
+		m.proxy.patch(t, m.zone, m.numbered(), soa(m.zone, uint32(m.number)))
+		until(t, soon, func() error { return servesSerial(t.Context(), m.zone, uint32(m.number), m.secondaries...) })
+		cancel()
+		watchers.Wait()
 	}
 }
 
