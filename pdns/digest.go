@@ -19,8 +19,7 @@ import (
 // in any order; the same record twice counts once, so the second SOA of an
 // AXFR may be added or left out.
 //
-// It keeps the records sorted and compressed, see [sorter]: about 15 MB for a
-// million small ones. A Digester is for one goroutine.
+// It keeps the records sorted, see [sorter]: about 25 MB for a million small ones. A Digester is for one goroutine.
 type Digester struct {
 	sorter  sorter
 	scratch []byte // one record in entry form

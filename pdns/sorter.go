@@ -7,23 +7,20 @@ import (
 	"encoding/binary"
 	"iter"
 	"slices"
-
-	"github.com/klauspost/compress/s2"
 )
 
 const (
 	// runSize is how many octets of entries are sorted at once.
 	runSize = 4 << 20
-	// blockSize is about how many of them are compressed as one.
-	blockSize = 64 << 10
 
 	entryHeaderLen = 8
 	smallestSlab   = 4 << 10 // most zones are small
 )
 
 // sorter gathers entries, and yields the different ones in order. What it has gathered
-// is held sorted and compressed, in runs, all but the last few megabytes: some 10
-// octets an entry of a big zone. The zero value is empty.
+// is held sorted, in runs, without what each key has in common with the one before: some
+// 20 octets an entry of a big zone, all but the last few megabytes. The zero value is
+// empty.
 type sorter struct {
 	// slab holds the entries that came last, each as TTL (4 octets), length (4) and
 	// sort key.
@@ -42,8 +39,9 @@ type entry struct {
 	head uint64
 }
 
-// run is entries in order, in compressed blocks.
-type run [][]byte
+// run is entries in order: of each the length that its key shares with the one before, and
+// that of the rest (uvarints), the TTL (4 octets), and the rest.
+type run []byte
 
 // add takes one entry: 8 octets for the header, then the sort key.
 func (s *sorter) add(ttl uint32, e []byte) {
@@ -108,20 +106,31 @@ func (s *sorter) seal() {
 	if len(s.entries) == 0 {
 		return
 	}
-	var sealed run
-	block := make([]byte, 0, blockSize)
 	s.sort()
+	sealed := make(run, 0, len(s.slab)/3)
+	var last []byte
 	for _, e := range s.entries {
-		_, key, _ := readEntry(s.slab[e.off:])
-		whole := s.slab[e.off : e.off+entryHeaderLen+len(key)]
-		if len(block) > 0 && len(block)+len(whole) > blockSize {
-			sealed = append(sealed, bytes.Clone(s2.Encode(nil, block)))
-			block = block[:0]
-		}
-		block = append(block, whole...)
+		ttl, key, _ := readEntry(s.slab[e.off:])
+		shared := sharedLen(last, key)
+		sealed = binary.AppendUvarint(sealed, uint64(shared))
+		sealed = binary.AppendUvarint(sealed, uint64(len(key)-shared))
+		sealed = binary.BigEndian.AppendUint32(sealed, ttl)
+		sealed = append(sealed, key[shared:]...)
+		last = key
 	}
-	s.runs = append(s.runs, append(sealed, bytes.Clone(s2.Encode(nil, block))))
+	s.runs = append(s.runs, bytes.Clone(sealed))
 	s.slab, s.entries = s.slab[:0], s.entries[:0]
+}
+
+// sharedLen is how many octets both begin with.
+func sharedLen(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
 }
 
 func (s *sorter) sort() {
@@ -157,13 +166,7 @@ func (s *sorter) setHeads() {
 	shared := len(first)
 	for _, e := range s.entries {
 		_, key, _ := readEntry(s.slab[e.off:])
-		shared = min(shared, len(key))
-		for i := range shared {
-			if key[i] != first[i] {
-				shared = i
-				break
-			}
-		}
+		shared = sharedLen(key, first[:shared])
 	}
 	for i, e := range s.entries {
 		var head [8]byte
@@ -184,7 +187,7 @@ func merged(runs []run) iter.Seq2[uint32, []byte] {
 	return func(yield func(uint32, []byte) bool) {
 		all := make(cursors, 0, len(runs))
 		for _, r := range runs {
-			c := &cursor{blocks: r}
+			c := &cursor{rest: r}
 			c.next() // no run is empty
 			all = append(all, c)
 		}
@@ -202,29 +205,24 @@ func merged(runs []run) iter.Seq2[uint32, []byte] {
 	}
 }
 
-// cursor stands at one entry of a run.
+// cursor stands at one entry of a run. Its key is good until the next.
 type cursor struct {
-	ttl uint32
-	key []byte
-	// blocks are still to be read, rest is what is left of the block before them,
-	// which is in buf.
-	blocks    run
-	rest, buf []byte
+	ttl  uint32
+	key  []byte
+	rest run
 }
 
 // next goes on by one entry, and reports whether there was one.
 func (c *cursor) next() bool {
 	if len(c.rest) == 0 {
-		if len(c.blocks) == 0 {
-			return false
-		}
-		block, err := s2.Decode(c.buf[:cap(c.buf)], c.blocks[0])
-		if err != nil {
-			panic(err) // s2 made it
-		}
-		c.rest, c.buf, c.blocks = block, block, c.blocks[1:]
+		return false
 	}
-	c.ttl, c.key, c.rest = readEntry(c.rest)
+	shared, n := binary.Uvarint(c.rest)
+	length, m := binary.Uvarint(c.rest[n:])
+	c.rest = c.rest[n+m:]
+	c.ttl = binary.BigEndian.Uint32(c.rest)
+	c.key = append(c.key[:shared], c.rest[4:4+length]...)
+	c.rest = c.rest[4+length:]
 	return true
 }
 
