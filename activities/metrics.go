@@ -1,6 +1,10 @@
 package activities
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // PrimaryMetrics counts what a primary's exports found. A nil pointer counts
 // nothing, so tests need none.
@@ -24,7 +28,7 @@ const (
 func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 	m := &PrimaryMetrics{
 		exports: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pdnsdist_exports_total", Help: "Zone exports by outcome (published, unchanged, elsewhere, behind, gone, unknown, skipped, failed).",
+			Name: "pdnsdist_exports_total", Help: "Zone exports by outcome (published, unchanged, elsewhere, behind, gone, unknown, skipped, held, failed).",
 		}, []string{"outcome"}),
 		deltas: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_deltas_total", Help: "Delta versions of big zones by what became of them (made, proven, replaced), and changes that could have been one (refused).",
@@ -86,6 +90,9 @@ type SecondaryMetrics struct {
 	applied  *prometheus.CounterVec
 	deltas   *prometheus.CounterVec
 	duration prometheus.Histogram
+	// Of full compares: how they ended, what they did, when one last ended well.
+	reconciles, reconciledZones *prometheus.CounterVec
+	lastReconcile               prometheus.Gauge
 	*comparedMetrics
 }
 
@@ -93,7 +100,7 @@ type SecondaryMetrics struct {
 func NewSecondaryMetrics(r prometheus.Registerer) *SecondaryMetrics {
 	m := &SecondaryMetrics{
 		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pdnsdist_applies_total", Help: "Zones brought to their newest version, by outcome (applied, current, deleted, foreign, none, ahead, failed).",
+			Name: "pdnsdist_applies_total", Help: "Zones brought to their newest version, by outcome (applied, current, deleted, foreign, none, paused, ahead, failed).",
 		}, []string{"outcome"}),
 		deltas: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_deltas_applied_total", Help: "Versions that say what changed, by how they were applied here (deltas: changed alone or full; amended: small zones).",
@@ -103,7 +110,16 @@ func NewSecondaryMetrics(r prometheus.Registerer) *SecondaryMetrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}),
 	}
-	r.MustRegister(m.applied, m.deltas, m.duration)
+	m.reconciles = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pdnsdist_reconciles_total", Help: "Full compares of this secondary that ended, by outcome (in-sync, partial).",
+	}, []string{"outcome"})
+	m.reconciledZones = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pdnsdist_reconciled_zones_total", Help: "Zones that full compares did something about, by result (applied, deleted, ahead, failed).",
+	}, []string{"result"})
+	m.lastReconcile = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pdnsdist_reconcile_last_success_timestamp_seconds", Help: "When a full compare of this secondary last ended in sync, since 1970; 0 for never since the start.",
+	})
+	r.MustRegister(m.applied, m.deltas, m.duration, m.reconciles, m.reconciledZones, m.lastReconcile)
 	m.comparedMetrics = newComparedMetrics(r)
 	return m
 }
@@ -123,6 +139,24 @@ func (m *SecondaryMetrics) signatures(result CompareResult, last bool) {
 		expires = result.Expires.Unix()
 	}
 	m.expires.Store(expires)
+}
+
+// reconciled counts what a piece of a full compare did, and with the last one how it ended.
+func (m *SecondaryMetrics) reconciled(r ReconcileZonesResult, now time.Time) {
+	if m == nil {
+		return
+	}
+	for result, n := range map[string]int{"applied": r.Applied, "deleted": r.Deleted, "ahead": r.Ahead, "failed": r.Failed} {
+		m.reconciledZones.WithLabelValues(result).Add(float64(n))
+	}
+	switch {
+	case r.Remaining > 0:
+	case r.Ahead > 0 || r.Failed > 0 || r.Blocked > 0:
+		m.reconciles.WithLabelValues("partial").Inc()
+	default:
+		m.reconciles.WithLabelValues("in-sync").Inc()
+		m.lastReconcile.Set(float64(now.UnixMilli()) / 1000)
+	}
 }
 
 func (m *SecondaryMetrics) contents(result CompareResult) {

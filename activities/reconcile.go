@@ -136,6 +136,7 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	}
 	result := work.result(begun, brought)
 	result.Adopted = adopted
+	s.Metrics.reconciled(result, time.Now())
 	return result, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
@@ -139,12 +140,34 @@ func TestZonesThatPowerDNSLost(t *testing.T) {
 	set(t, came, 8, "newer")
 	_, err := export(h.primary, activities.ExportZoneInput{Zone: came})
 	require.NoError(t, err)
+	registry := prometheus.NewRegistry()
+	h.secondary.Metrics = activities.NewSecondaryMetrics(registry)
 	looked := &lookedAt{SecondaryPowerDNS: h.secondary.PowerDNS, hidden: came}
 	h.secondary.PowerDNS = looked
 	result := reconcile(t, h, activities.ReconcileZonesInput{})
 	require.Equal(t, 2, result.Applied)
 	require.Equal(t, 1, looked.count)
+	counted := counters(t, registry)
+	require.InDelta(t, 2, counted["pdnsdist_reconciled_zones_total applied"], 0)
+	require.InDelta(t, 0, counted["pdnsdist_reconciled_zones_total failed"], 0)
+	require.InDelta(t, 1, counted["pdnsdist_reconciles_total in-sync"], 0)
 	for _, zone := range []string{lost, came} {
 		equalContent(t, h, zone)
 	}
+}
+
+// counters are the counters of a registry, by name and the value of their label.
+func counters(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	values := make(map[string]float64)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				values[family.GetName()+" "+label.GetValue()] = metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return values
 }
