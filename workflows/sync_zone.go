@@ -332,6 +332,7 @@ func (s *zoneSync) sync(ctx workflow.Context, change ZoneChange) (SyncZoneResult
 func (s *zoneSync) finish(ctx workflow.Context) (SyncZoneResult, error) {
 	s.phase = ""
 	result := s.result()
+	workflow.SetCurrentDetails(ctx, result.Markdown())
 	err := workflow.UpsertTypedSearchAttributes(ctx, outcomeAttribute.ValueSet(result.Outcome))
 	return result, err
 }

@@ -48,6 +48,7 @@ func TestChecks(t *testing.T) {
 		})
 	}
 	t.Run("all in sync", func(t *testing.T) { testCheckInSync(t, s.on(t), zones) })
+	t.Run("after a change", func(t *testing.T) { testEventCheck(t, s.on(t)) })
 	t.Run("found and repaired", func(t *testing.T) { testFoundAndRepaired(t, s.on(t)) })
 	t.Run("content asked for meanwhile", func(t *testing.T) { testContentAskedForMeanwhile(t, s.on(t)) })
 	t.Run("dead worker", func(t *testing.T) { testDeadWorkerIsLagging(t, s.on(t)) })
@@ -65,6 +66,33 @@ func testCheckInSync(t *testing.T, s *site, zones int) {
 	s.record(t, "health-check", "check_health")
 	s.printed(t, 0, "status", `last health check: in-sync.*`)
 	s.counts(t, "health-check", 1)
+}
+
+// The check from outside after a change finds what a secondary serves otherwise, repairs it, and counts it.
+func testEventCheck(t *testing.T, s *site) {
+	const zone, series = "c12.check.example.", `pdnsdist_event_check_total{state="outdated"}`
+	before, n := s.metric(t, series), s.secondaries[1]
+	c, err := dialTemporal(s.env)
+	must(t, err)
+	defer c.Close()
+	var sync struct {
+		Outcome  string `json:"outcome"`
+		Repaired int    `json:"repaired"`
+	}
+	s.proxy.patch(t, zone, soa(zone, 101))
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 101, s.secondaries...) })
+	s.printed(t, 0, "resync "+zone) // returns when every secondary has reported; the check follows
+	n.patch(t, zone, soa(zone, 99))
+	must(t, servesSerial(t.Context(), zone, 99, n))
+	until(t, soon, func() error { return servesSerial(t.Context(), zone, 101, s.secondaries...) })
+	s.waitIdle(t, zone)
+	if s.metric(t, series) == before { // the check of the batch that the change went in may count it as well
+		t.Error("that a secondary serves an older state was not counted")
+	}
+	must(t, c.GetWorkflow(t.Context(), "sync-zone/"+zone, "").Get(t.Context(), &sync))
+	if sync.Outcome != "in-sync" || sync.Repaired != 1 {
+		t.Errorf("the change's sync says %+v, want one repair", sync)
+	}
 }
 
 // A primary that was started again shows when a check last succeeded, as Temporal remembers it.
