@@ -78,7 +78,7 @@ func (s *sorter) gathered() iter.Seq2[uint32, []byte] {
 	s.sort()
 	return func(yield func(uint32, []byte) bool) {
 		for _, e := range s.entries {
-			if ttl, key, _ := readEntry(s.slab[e.off:]); !yield(ttl, key) {
+			if ttl, key := readEntry(s.slab[e.off:]); !yield(ttl, key) {
 				return
 			}
 		}
@@ -110,7 +110,7 @@ func (s *sorter) seal() {
 	sealed := make(run, 0, len(s.slab)/3)
 	var last []byte
 	for _, e := range s.entries {
-		ttl, key, _ := readEntry(s.slab[e.off:])
+		ttl, key := readEntry(s.slab[e.off:])
 		shared := sharedLen(last, key)
 		sealed = binary.AppendUvarint(sealed, uint64(shared))
 		sealed = binary.AppendUvarint(sealed, uint64(len(key)-shared))
@@ -142,8 +142,8 @@ func (s *sorter) sort() {
 		if a.head != b.head {
 			return cmp.Compare(a.head, b.head)
 		}
-		attl, akey, _ := readEntry(s.slab[a.off:])
-		bttl, bkey, _ := readEntry(s.slab[b.off:])
+		attl, akey := readEntry(s.slab[a.off:])
+		bttl, bkey := readEntry(s.slab[b.off:])
 		return compareEntries(attl, akey, bttl, bkey)
 	})
 	s.sorted = true
@@ -162,24 +162,23 @@ func (s *sorter) setHeads() {
 	if len(s.entries) == 0 {
 		return
 	}
-	_, first, _ := readEntry(s.slab[s.entries[0].off:])
+	_, first := readEntry(s.slab[s.entries[0].off:])
 	shared := len(first)
 	for _, e := range s.entries {
-		_, key, _ := readEntry(s.slab[e.off:])
+		_, key := readEntry(s.slab[e.off:])
 		shared = sharedLen(key, first[:shared])
 	}
 	for i, e := range s.entries {
 		var head [8]byte
-		_, key, _ := readEntry(s.slab[e.off:])
+		_, key := readEntry(s.slab[e.off:])
 		copy(head[:], key[shared:])
 		s.entries[i].head = binary.BigEndian.Uint64(head[:])
 	}
 }
 
-// readEntry returns the TTL and the sort key of the first entry, and what follows it.
-func readEntry(b []byte) (ttl uint32, key, rest []byte) {
-	end := entryHeaderLen + binary.BigEndian.Uint32(b[4:])
-	return binary.BigEndian.Uint32(b), b[entryHeaderLen:end], b[end:]
+// readEntry returns the TTL and the sort key of the first entry.
+func readEntry(b []byte) (ttl uint32, key []byte) {
+	return binary.BigEndian.Uint32(b), b[entryHeaderLen : entryHeaderLen+binary.BigEndian.Uint32(b[4:])]
 }
 
 // merged yields the entries of all runs in order.
