@@ -66,24 +66,6 @@ func BenchmarkCheckHealth(b *testing.B) {
 	b.ReportMetric((processSeconds()-before)/float64(b.N), "cpu-s/op")
 }
 
-// TestHistoryOfACheck wants the history of a check to be small whatever the zones: a tenth of
-// what it may be with ten times as many.
-func TestHistoryOfACheck(t *testing.T) {
-	const zones, most = 10_000, 100 << 10
-	s := newScale(t, zones)
-	options := client.StartWorkflowOptions{ID: workflows.HealthCheck.ID, TaskQueue: workflows.WorkflowQueue}
-	run, err := s.temporal.ExecuteWorkflow(t.Context(), options, workflows.CheckHealthType, workflows.CheckInput{})
-	require.NoError(t, err)
-	var result workflows.CheckHealthResult
-	require.NoError(t, run.Get(t.Context(), &result))
-	require.Equal(t, workflows.OutcomeInSync, result.Outcome, "%s", result.Markdown())
-	require.Equal(t, zones, result.Secondaries[1].Left.Right)
-	described, err := s.temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
-	require.NoError(t, err)
-	require.Less(t, described.GetWorkflowExecutionInfo().GetHistorySizeBytes(), int64(most))
-	require.Less(t, described.GetWorkflowExecutionInfo().GetHistoryLength(), int64(100))
-}
-
 // processSeconds is the CPU time of this process, which is the workers.
 func processSeconds() float64 {
 	var usage syscall.Rusage
@@ -106,7 +88,7 @@ type (
 	noRuns     struct{ activities.Runs }
 )
 
-func newScale(b testing.TB, zones int) scale {
+func newScale(b *testing.B, zones int) scale {
 	b.Helper()
 	s := stacktest.Start(b, "nats", "temporal", "pdns-primary", "pdns-secondary-1", "pdns-secondary-2")
 	js := brokertest.Fresh(b, s)
@@ -172,7 +154,7 @@ func scaleVersions(zones int) []pdns.Version {
 
 // publishAll writes the entries as the version store does, with as much content
 // as such a zone has, and without reading each before.
-func publishAll(b testing.TB, js jetstream.JetStream, newest []pdns.Version) {
+func publishAll(b *testing.B, js jetstream.JetStream, newest []pdns.Version) {
 	b.Helper()
 	content := make([]byte, 220)
 	group, ctx := errgroup.WithContext(b.Context())
@@ -189,7 +171,7 @@ func publishAll(b testing.TB, js jetstream.JetStream, newest []pdns.Version) {
 	require.NoError(b, group.Wait())
 }
 
-func appliedAll(b testing.TB, newest []pdns.Version) *applied.State {
+func appliedAll(b *testing.B, newest []pdns.Version) *applied.State {
 	b.Helper()
 	state, err := applied.Open(b.TempDir(), quiet)
 	require.NoError(b, err)
@@ -201,7 +183,7 @@ func appliedAll(b testing.TB, newest []pdns.Version) *applied.State {
 }
 
 // fillSQLite puts zones of 7 records into PowerDNS's database.
-func fillSQLite(b testing.TB, database string, zones int, kind string) {
+func fillSQLite(b *testing.B, database string, zones int, kind string) {
 	b.Helper()
 	var sql strings.Builder
 	fmt.Fprintf(&sql, `PRAGMA busy_timeout=60000; BEGIN;
@@ -222,7 +204,7 @@ INSERT INTO domains (name, type, master, account) SELECT printf('z%%06d.scale.ex
 }
 
 // fillAPI makes the same zones through a secondary's API.
-func fillAPI(b testing.TB, url, key string, newest []pdns.Version) {
+func fillAPI(b *testing.B, url, key string, newest []pdns.Version) {
 	b.Helper()
 	group, ctx := errgroup.WithContext(b.Context())
 	group.SetLimit(4)

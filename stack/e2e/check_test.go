@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"go.temporal.io/api/enums/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
@@ -63,9 +66,32 @@ func testCheckInSync(t *testing.T, s *site, zones int) {
 			fmt.Sprintf(`secondary-1 in-sync: %d of %[1]d zones right, %[1]d asked for by DNS`, zones),
 			fmt.Sprintf(`secondary-2 in-sync: %d of %[1]d zones right, %[1]d asked for by DNS`, zones))
 	})
+	s.smallHistory(t, "health-check", "c00.check.example")
 	s.record(t, "health-check", "check_health")
 	s.printed(t, 0, "status", `last health check: in-sync.*`)
 	s.counts(t, "health-check", 1)
+}
+
+// smallHistory wants the history of a check in sync to name no zone, so that it is as small with 100,000 as it is here.
+func (s *site) smallHistory(t *testing.T, id, zone string) {
+	t.Helper()
+	c, err := dialTemporal(s.env)
+	must(t, err)
+	defer c.Close()
+	size := 0
+	for events := c.GetWorkflowHistory(t.Context(), id, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		event, err := events.Next()
+		must(t, err)
+		data, err := proto.Marshal(event)
+		must(t, err)
+		size += len(data)
+		if bytes.Contains(data, []byte(zone)) {
+			t.Errorf("the history of %s names zone %s: %s", id, zone, event)
+		}
+	}
+	if size == 0 || size > 32<<10 {
+		t.Errorf("the history of %s has %d octets, want at most 32 KiB", id, size)
+	}
 }
 
 // The check from outside after a change finds what a secondary serves otherwise, repairs it, and counts it.
@@ -79,15 +105,17 @@ func testEventCheck(t *testing.T, s *site) {
 		Outcome  string `json:"outcome"`
 		Repaired int    `json:"repaired"`
 	}
+	s.waitIdle(t) // the checks of the batches in which the zones were made
 	s.proxy.patch(t, zone, soa(zone, 101))
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 101, s.secondaries...) })
+	s.waitIdle(t)
 	s.printed(t, 0, "resync "+zone) // returns when every secondary has reported; the check follows
 	n.patch(t, zone, soa(zone, 99))
 	must(t, servesSerial(t.Context(), zone, 99, n))
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 101, s.secondaries...) })
 	s.waitIdle(t, zone)
-	if s.metric(t, series) == before { // the check of the batch that the change went in may count it as well
-		t.Error("that a secondary serves an older state was not counted")
+	if found := s.metric(t, series) - before; found != 1 {
+		t.Errorf("counted %g secondaries that serve an older state, want 1", found)
 	}
 	must(t, c.GetWorkflow(t.Context(), "sync-zone/"+zone, "").Get(t.Context(), &sync))
 	if sync.Outcome != "in-sync" || sync.Repaired != 1 {
@@ -208,16 +236,24 @@ func testDeadWorkerIsLagging(t *testing.T, s *site) {
 	})
 }
 
-// A change past the api-proxy is found within a minute or so, whichever it is.
+// A change past the api-proxy is found within a minute or so, whichever it is, and also where it was made while the proxy and
+// the worker beside it did not run.
 func testPastTheProxy(t *testing.T, s *site) {
 	const made, gone, changed = "made.past.example.", "c10.check.example.", "c11.check.example."
+	const bySQL, whileDown = "c13.check.example.", "c14.check.example."
+	s.do(t, "stop", "primary")
+	s.pdnsutil(t, "increase-serial", whileDown)
+	s.do(t, "start", "primary")
+	s.sql(t, `UPDATE records SET content = replace(content, ' 100 ', ' 101 ') WHERE type = 'SOA' AND name = 'c13.check.example'`)
 	s.pdnsutil(t, "create-zone", made, "ns1.example.net")
 	s.pdnsutil(t, "delete-zone", gone)
 	s.pdnsutil(t, "increase-serial", changed)
 	since := time.Now()
 	until(t, 90*time.Second, func() error {
-		if err := servesSerial(t.Context(), changed, 101, s.secondaries...); err != nil {
-			return err
+		for _, zone := range []string{changed, bySQL, whileDown} {
+			if err := servesSerial(t.Context(), zone, 101, s.secondaries...); err != nil {
+				return err
+			}
 		}
 		if err := notServed(t.Context(), gone, s.secondaries...); err != nil {
 			return err
@@ -227,6 +263,15 @@ func testPastTheProxy(t *testing.T, s *site) {
 	t.Logf("found and served after %s", time.Since(since).Round(time.Millisecond))
 	s.record(t, "primary-scan", "scan_primary")
 	s.counts(t, "primary-scan", 1)
+}
+
+// sql changes the primary's database.
+func (s *site) sql(t testing.TB, statement string) {
+	t.Helper()
+	database := filepath.Join(s.Dir(), "data", "pdns-primary", "pdns.sqlite3")
+	if out, err := exec.CommandContext(t.Context(), "sqlite3", "-cmd", ".timeout 10000", database, statement).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", statement, err, out)
+	}
 }
 
 func (s *site) pdnsutil(t testing.TB, args ...string) {
