@@ -131,7 +131,7 @@ func testNeverBack(t *testing.T, p *primaries) {
 	watchers.Wait()
 }
 
-// Clients of a primary that died go on with the other one, and everything works as before. Deletes wait for max_lag: the
+// Clients of a primary that died go on with the other one, and everything works as before, checks too. Deletes wait for max_lag: the
 // dead one cannot be asked.
 func testPrimaryDies(t *testing.T, p *primaries, survivor primaryServer, killed []string) {
 	f := p.startStream(t, streamPause)
@@ -150,6 +150,7 @@ func testPrimaryDies(t *testing.T, p *primaries, survivor primaryServer, killed 
 	if calls.taken < calls.ended() {
 		t.Errorf("calls failed on the primary that was left: %s", calls)
 	}
+	until(t, recovered, func() error { return p.prints(t, 0, "check", `health check in-sync.*`) })
 	for _, name := range killed {
 		p.do(t, "start", name)
 	}
