@@ -24,6 +24,18 @@ func knownAs(v pdns.Version, revision uint64) activities.Known {
 	return func(string) (pdns.Version, uint64, bool) { return v, revision, true }
 }
 
+// publishedAsServed wants a look at the zone to find what is published.
+func (h hosts) publishedAsServed(t *testing.T) activities.ExportZoneResult {
+	t.Helper()
+	_, revision, err := h.store.Newest(t.Context(), "ahead.example.")
+	require.NoError(t, err)
+	looked, err := export(h.primary, changes())
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportUnchanged, looked.Outcome)
+	require.Equal(t, revision, looked.Revision)
+	return looked
+}
+
 // What the answer to a zone's creation says is published without a look at the zone, and
 // is what the zone says.
 func TestAZoneIsPublishedFromTheAnswerToItsCreation(t *testing.T) {
@@ -35,12 +47,7 @@ func TestAZoneIsPublishedFromTheAnswerToItsCreation(t *testing.T) {
 	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "made"))
 
 	h.primary.DNSAddress = address
-	published, revision, err := h.store.Newest(t.Context(), "ahead.example.")
-	require.NoError(t, err)
-	looked, err := export(h.primary, changes())
-	require.NoError(t, err)
-	require.Equal(t, activities.ExportUnchanged, looked.Outcome)
-	require.Equal(t, revision, looked.Revision)
+	published := h.publishedAsServed(t).Version
 	require.Equal(t, 3, published.Records)
 
 	result, err := apply(h.secondary, "ahead.example.")
@@ -105,12 +112,7 @@ func TestAnAnswerThatDoesNotSayWhatIsServed(t *testing.T) {
 			ahead := activities.NewAhead(t.Context(), h.primary, knownAs(pdns.Version{}, 0))
 			ahead.Changed(made(answer, 0))
 			require.True(t, ahead.Settled(t.Context(), "ahead.example.", "made"))
-			_, revision, err := h.store.Newest(t.Context(), "ahead.example.")
-			require.NoError(t, err)
-			looked, err := export(h.primary, changes())
-			require.NoError(t, err)
-			require.Equal(t, activities.ExportUnchanged, looked.Outcome)
-			require.Equal(t, revision, looked.Revision)
+			looked := h.publishedAsServed(t)
 
 			h.primary.DNSAddress = never
 			ahead = activities.NewAhead(t.Context(), h.primary, knownAs(looked.Version, looked.Revision))

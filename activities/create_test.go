@@ -78,11 +78,7 @@ func TestNewZones(t *testing.T) {
 func TestLostZonesAreMadeWhole(t *testing.T) {
 	h := newHosts(t)
 	const zone = "lost.create."
-	makeZone(t, zone)
-	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
-	require.NoError(t, err)
-	_, err = apply(h.secondary, zone)
-	require.NoError(t, err)
+	h.brought(t, zone)
 	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zone))
 	result, err := apply(h.secondary, zone)
 	require.NoError(t, err)

@@ -130,11 +130,7 @@ func TestZonesThatPowerDNSLost(t *testing.T) {
 	h := newHosts(t)
 	const lost, came = "lost.example.", "came.example."
 	for _, zone := range []string{lost, came} {
-		makeZone(t, zone)
-		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
-		require.NoError(t, err)
-		_, err = apply(h.secondary, zone)
-		require.NoError(t, err)
+		h.brought(t, zone)
 	}
 	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), lost))
 	set(t, came, 8, "newer")

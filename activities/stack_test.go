@@ -121,8 +121,8 @@ func run[R any](holder, activity, in any) (result R, err error) {
 	return result, value.Get(&result)
 }
 
-// zone is a zone on the primary with one TXT record at its top.
-// makeZone returns PowerDNS's answer.
+// makeZone makes a zone on the primary with one TXT record at its top, and returns
+// PowerDNS's answer.
 func makeZone(t *testing.T, name string, settings ...map[string]any) []byte {
 	t.Helper()
 	body := map[string]any{
@@ -134,6 +134,16 @@ func makeZone(t *testing.T, name string, settings ...map[string]any) []byte {
 	}
 	t.Cleanup(func() { call(t, http.MethodDelete, "/zones/"+name, nil) })
 	return call(t, http.MethodPost, "/zones", body)
+}
+
+// brought makes a zone on the primary and brings it to the secondary.
+func (h hosts) brought(t *testing.T, zone string) {
+	t.Helper()
+	makeZone(t, zone)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	_, err = apply(h.secondary, zone)
+	require.NoError(t, err)
 }
 
 // set replaces the zone's SOA serial and TXT record.

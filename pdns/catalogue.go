@@ -35,8 +35,7 @@ func Catalogue(newest map[string]Version, listed []Listed) []Catalogued {
 			lines = append(lines, Catalogued{Zone: zone.Zone})
 		}
 	}
-	slices.SortFunc(lines, func(a, b Catalogued) int { return cmp.Compare(a.Zone, b.Zone) })
-	return lines
+	return SortCatalogued(lines)
 }
 
 // SortCatalogued sorts lines by zone and leaves the newest of each.

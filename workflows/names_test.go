@@ -18,16 +18,19 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/names.golden anew")
 
+// registered are all workflows by their registered names.
+var registered = map[string]any{
+	SyncZoneType: SyncZone, SyncZonesType: SyncZones, ReconcileSecondaryType: ReconcileSecondary,
+	CheckHealthType: CheckHealth, ScanPrimaryType: ScanPrimary, HoldChangeType: HoldChange,
+	CheckSignaturesType: CheckSignatures, CheckContentType: CheckContent, EnforceNSEC3Type: EnforceNSEC3,
+}
+
 // TestRegisteredNames pins the wire contract: people and scripts use these
 // names, and histories in flight hold them.
 func TestRegisteredNames(t *testing.T) {
 	var lines []string
 	add := func(kind, name string) { lines = append(lines, kind+" "+name) }
-	for name, workflow := range map[string]any{
-		SyncZoneType: SyncZone, SyncZonesType: SyncZones, ReconcileSecondaryType: ReconcileSecondary,
-		CheckHealthType: CheckHealth, ScanPrimaryType: ScanPrimary, HoldChangeType: HoldChange,
-		CheckSignaturesType: CheckSignatures, CheckContentType: CheckContent, EnforceNSEC3Type: EnforceNSEC3,
-	} {
+	for name, workflow := range registered {
 		full := runtime.FuncForPC(reflect.ValueOf(workflow).Pointer()).Name()
 		require.Equal(t, name, full[strings.LastIndex(full, ".")+1:])
 		add("workflow", name)

@@ -19,20 +19,12 @@ func TestReplay(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, histories, "no recorded history")
 	replayer := worker.NewWorkflowReplayer()
-	replayer.RegisterWorkflow(SyncZone)
-	replayer.RegisterWorkflow(SyncZones)
-	replayer.RegisterWorkflow(ReconcileSecondary)
-	replayer.RegisterWorkflow(CheckHealth)
-	replayer.RegisterWorkflow(ScanPrimary)
-	replayer.RegisterWorkflow(HoldChange)
-	replayer.RegisterWorkflow(CheckSignatures)
-	replayer.RegisterWorkflow(CheckContent)
-	replayer.RegisterWorkflow(EnforceNSEC3)
+	for _, workflow := range registered {
+		replayer.RegisterWorkflow(workflow)
+	}
 	seen := make(map[string]bool)
 	defer func() {
-		for _, kind := range []string{
-			SyncZoneType, SyncZonesType, ReconcileSecondaryType, CheckHealthType, ScanPrimaryType, HoldChangeType, CheckSignaturesType, CheckContentType, EnforceNSEC3Type,
-		} {
+		for kind := range registered {
 			require.True(t, seen[kind], "no history of %s is recorded", kind)
 		}
 	}()

@@ -16,8 +16,7 @@ import (
 func TestNeverBack(t *testing.T) {
 	parallel(t)
 	const zone, changes = "forward.example.", 120
-	numbered := func(i int) rrset { return set("*.w."+zone, "TXT", fmt.Sprintf(`"%d"`, i)) }
-	primary.create(t, zone, 1000, numbered(0))
+	primary.create(t, zone, 1000, numbered(zone, 0))
 	waitServed(t, zone, 1000)
 	ctx, stop := context.WithCancel(t.Context())
 	var watchers sync.WaitGroup
@@ -25,7 +24,7 @@ func TestNeverBack(t *testing.T) {
 		watchers.Go(func() { watchForward(ctx, t, n, zone) })
 	}
 	for i := 1; i <= changes; i++ {
-		sets := []rrset{numbered(i)}
+		sets := []rrset{numbered(zone, i)}
 		switch i % 3 {
 		case 1:
 			sets = append(sets, soa(zone, uint32(1000+i)))
@@ -41,6 +40,9 @@ func TestNeverBack(t *testing.T) {
 	watchers.Wait()
 	waitSame(t, zone)
 }
+
+// numbered is the RRset that watchForward asks for, with the number i.
+func numbered(zone string, i int) rrset { return set("*.w."+zone, "TXT", fmt.Sprintf(`"%d"`, i)) }
 
 // watchForward asks for the number all the time. Each question is for another name, so no cache answers it.
 func watchForward(ctx context.Context, t *testing.T, n *nameserver, zone string) {

@@ -113,8 +113,7 @@ func testEqualSerials(t *testing.T, p *primaries) {
 // While a zone changes through one primary and the other in turn, no secondary serves an older state after a newer one.
 func testNeverBack(t *testing.T, p *primaries) {
 	const zone, changes = "forward.primaries.example.", 60
-	numbered := func(i int) rrset { return set("*.w."+zone, "TXT", fmt.Sprintf(`"%d"`, i)) }
-	p.proxy.create(t, zone, 1000, numbered(0))
+	p.proxy.create(t, zone, 1000, numbered(zone, 0))
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 1000, p.secondaries...) })
 	ctx, stop := context.WithCancel(t.Context())
 	var watchers sync.WaitGroup
@@ -122,7 +121,7 @@ func testNeverBack(t *testing.T, p *primaries) {
 		watchers.Go(func() { watchForward(ctx, t, n, zone) })
 	}
 	for i := 1; i <= changes; i++ {
-		p.proxies[i%2].patch(t, zone, numbered(i), soa(zone, uint32(1000+[]int{i, -i, 0}[i%3])))
+		p.proxies[i%2].patch(t, zone, numbered(zone, i), soa(zone, uint32(1000+[]int{i, -i, 0}[i%3])))
 	}
 	until(t, soon, func() error {
 		return hasAnswer(t.Context(), "end.w."+zone, dns.TypeTXT, []string{fmt.Sprintf(`"%d"`, changes)}, p.secondaries...)
@@ -131,8 +130,8 @@ func testNeverBack(t *testing.T, p *primaries) {
 	watchers.Wait()
 }
 
-// Clients of a primary that died go on with the other one, and everything works as before, checks too. Deletes wait for max_lag: the
-// dead one cannot be asked.
+// Clients of a primary that died go on with the other one, and everything works as before, checks too. Deletes wait for
+// max_lag: the dead one cannot be asked.
 func testPrimaryDies(t *testing.T, p *primaries, survivor primaryServer, killed []string) {
 	f := p.startStream(t, streamPause)
 	f.wait(t, streamZones)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -98,12 +97,15 @@ type moving struct {
 func (s *site) newMoving(t testing.TB, zone string) *moving {
 	t.Helper()
 	m := &moving{s, zone, 1000}
-	s.proxy.create(t, zone, 1000, m.numbered())
+	s.proxy.create(t, zone, 1000, numbered(zone, 1000))
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 1000, s.secondaries...) })
 	return m
 }
 
-func (m *moving) numbered() rrset { return set("*.w."+m.zone, "TXT", fmt.Sprintf(`"%d"`, m.number)) }
+// sets are what it has at its number.
+func (m *moving) sets() []rrset {
+	return []rrset{numbered(m.zone, m.number), soa(m.zone, uint32(m.number))}
+}
 
 // watch changes the zone until the returned function is called, and asks all secondaries for it meanwhile: none ever serves
 // an older number after a newer one, and in the end each serves the last.
@@ -123,7 +125,7 @@ func (m *moving) watch(t *testing.T) (stop func()) {
 			case <-time.After(streamPause):
 			}
 			m.number++
-			r, err := m.proxy.do(ctx, http.MethodPatch, "/zones/"+m.zone, patchOf(m.numbered(), soa(m.zone, uint32(m.number))))
+			r, err := m.proxy.do(ctx, http.MethodPatch, "/zones/"+m.zone, patchOf(m.sets()...))
 			if err == nil { // on SQLite PowerDNS finds its database locked now and then
 				err = wants(r.status == http.StatusNoContent || r.status == http.StatusInternalServerError, "%s", r)
 			}
@@ -136,7 +138,7 @@ func (m *moving) watch(t *testing.T) (stop func()) {
 		close(ended)
 		changes.Wait()
 		m.number++
-		m.proxy.patch(t, m.zone, m.numbered(), soa(m.zone, uint32(m.number)))
+		m.proxy.patch(t, m.zone, m.sets()...)
 		until(t, soon, func() error { return servesSerial(t.Context(), m.zone, uint32(m.number), m.secondaries...) })
 		cancel()
 		watchers.Wait()

@@ -37,16 +37,12 @@ func TestAnswersToCreations(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			cfg := testConfig(t, backend(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
-				status := c.status
-				if status == 0 {
-					status = http.StatusCreated
-				}
 				length := len(c.answer)
 				if c.broken {
 					length *= 2
 				}
 				w.Header().Set("Content-Length", strconv.Itoa(length))
-				w.WriteHeader(status)
+				w.WriteHeader(cmp.Or(c.status, http.StatusCreated))
 				_, _ = io.WriteString(w, c.answer)
 				if c.broken {
 					_ = http.NewResponseController(w).Flush()
