@@ -16,8 +16,14 @@ const (
 	// scanStarts and scanStale bound the zones that one scan has synced, and
 	// those of them whose signatures alone are old: what changes all at once,
 	// such as at PowerDNS's weekly renewal of signatures, is spread over time.
-	scanStarts = 1000
-	scanStale  = 500
+	// There may be so many of the latter, or so few scans, that this would take
+	// too long: then as many as it needs, up to scanStaleMost.
+	scanStarts    = 1000
+	scanStale     = 500
+	scanStaleMost = 10_000
+	// scanEvery is how long ago the last scan is taken for by the first one of
+	// this process.
+	scanEvery = time.Minute
 	// scanAlone is up to how many zones get a sync of their own; more go in
 	// batches of batchZones.
 	scanAlone  = 20
@@ -77,6 +83,17 @@ type Scanner struct {
 	looked map[string]look
 	// rest is until when listing the zones would take more than its share.
 	rest time.Time
+	// chosen is when a scan last chose the zones to sync.
+	chosen time.Time
+}
+
+// sides are what a primary holds and what was published, and how they differ.
+type sides struct {
+	listed []pdns.Listed
+	newest map[string]pdns.Version
+	drift  pdns.Drift
+	// leftOut counts the primary's other zones by kind.
+	leftOut map[string]int
 }
 
 // look is how a zone stood when a scan had it synced, and when to do so again if
@@ -109,9 +126,12 @@ type DriftCounts struct {
 
 // ScanZonesResult says what a scan found.
 type ScanZonesResult struct {
-	Primary string      `json:"primary"`
-	Zones   int         `json:"zones"`
-	Drift   DriftCounts `json:"drift,omitzero"`
+	Primary string `json:"primary"`
+	Zones   int    `json:"zones"`
+	// NotDistributed counts the zones by kind that the configuration leaves out,
+	// PowerDNS's own catalogue zones among them.
+	NotDistributed map[string]int `json:"not_distributed,omitempty"`
+	Drift          DriftCounts    `json:"drift,omitzero"`
 	// New are those of them whose syncs were started, Waiting counts those left
 	// to the next scans. The others were looked at before, to no avail.
 	New     DriftCounts `json:"new,omitzero"`
@@ -130,12 +150,12 @@ func (s *Scanner) ScanZones(ctx context.Context, in ScanZonesInput) (ScanZonesRe
 	if rest := s.resting(); in.Paced && rest.After(now) {
 		return ScanZonesResult{Primary: s.ID, LeftOut: rest}, nil
 	}
-	listed, newest, drift, err := s.survey(ctx, now)
+	both, err := s.survey(ctx, now)
 	if err != nil {
 		return ScanZonesResult{}, classify(fmt.Errorf("scan primary %s: %w", s.ID, err))
 	}
-	result := ScanZonesResult{Primary: s.ID, Zones: len(listed), Drift: countDrift(drift)}
-	chosen, waiting := s.choose(drift, listed, newest, now)
+	result := ScanZonesResult{Primary: s.ID, Zones: len(both.listed), NotDistributed: both.leftOut, Drift: countDrift(both.drift)}
+	chosen, waiting := s.choose(both, now)
 	todo := append(chosen.Wrong(), chosen.Stale...)
 	if err := s.start(ctx, todo, in.Trigger, now); err != nil {
 		s.forget(todo)
@@ -162,32 +182,35 @@ func (s *Scanner) resting() time.Time {
 
 // survey reads both sides completely, the primary's list first: a zone published
 // in between is then no surprise.
-func (s *Scanner) survey(ctx context.Context, now time.Time) ([]pdns.Listed, map[string]pdns.Version, pdns.Drift, error) {
+func (s *Scanner) survey(ctx context.Context, now time.Time) (sides, error) {
 	began := time.Now()
-	var listed []pdns.Listed
+	both := sides{leftOut: make(map[string]int)}
 	for zone, err := range s.PowerDNS.ServedZones(ctx) {
 		if err != nil {
-			return nil, nil, pdns.Drift{}, err
+			return sides{}, err
 		}
-		if s.Selection.LeavesOut(zone.Name, zone.Kind, zone.Account) == "" {
-			listed = append(listed, pdns.Listed{Zone: zone.Name, Serial: zone.EditedSerial, Signed: zone.DNSSEC || zone.Presigned})
+		if s.Selection.LeavesOut(zone.Name, zone.Kind, zone.Account) != "" {
+			both.leftOut[zone.Kind]++
+			continue
 		}
+		both.listed = append(both.listed, pdns.Listed{Zone: zone.Name, Serial: zone.EditedSerial, Signed: zone.DNSSEC || zone.Presigned})
 	}
 	s.mu.Lock()
 	s.rest = time.Now().Add((scanShare - 1) * time.Since(began))
 	s.mu.Unlock()
-	newest, err := s.Versions.Newest(ctx)
-	if err != nil {
-		return nil, nil, pdns.Drift{}, err
+	var err error
+	if both.newest, err = s.Versions.Newest(ctx); err != nil {
+		return sides{}, err
 	}
-	return listed, newest, pdns.PlanScan(listed, newest, now), nil
+	both.drift = pdns.PlanScan(both.listed, both.newest, now)
+	return both, nil
 }
 
 // choose returns the zones to sync now, and counts those left for later. What
 // was looked at and still stands the same waits its time.
-func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[string]pdns.Version, now time.Time) (chosen pdns.Drift, waiting int) {
-	here := make(map[string]pdns.Listed, len(listed))
-	for _, zone := range listed {
+func (s *Scanner) choose(both sides, now time.Time) (chosen pdns.Drift, waiting int) {
+	drift, here := both.drift, make(map[string]pdns.Listed, len(both.listed))
+	for _, zone := range both.listed {
 		here[zone.Zone] = zone
 	}
 	s.mu.Lock()
@@ -197,7 +220,7 @@ func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[stri
 	taken := 0
 	take := func(zones []string, limit int, again time.Duration) (todo []string) {
 		for _, zone := range zones {
-			stands := look{zone: here[zone], last: newest[zone].Version}
+			stands := look{zone: here[zone], last: both.newest[zone].Version}
 			last, known := before[zone]
 			stands.again = last.again
 			switch {
@@ -217,7 +240,13 @@ func (s *Scanner) choose(drift pdns.Drift, listed []pdns.Listed, newest map[stri
 	chosen.Gone = take(drift.Gone, scanStarts, lookAgain)
 	chosen.Changed = take(drift.Changed, scanStarts, lookAgain)
 	chosen.Unpublished = take(drift.Unpublished, scanStarts, lookAgain)
-	chosen.Stale = take(drift.Stale, min(scanStarts, taken+scanStale), lookAgainStale)
+	since := scanEvery
+	if !s.chosen.IsZero() {
+		since = now.Sub(s.chosen)
+	}
+	s.chosen = now
+	share := min(pdns.RollShare(len(drift.Stale), since, now), scanStaleMost)
+	chosen.Stale = take(drift.Stale, max(share, min(scanStarts, taken+scanStale)), lookAgainStale)
 	return chosen, waiting
 }
 

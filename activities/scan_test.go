@@ -120,6 +120,7 @@ func TestScanHasSyncedWhatDiffersAndNotAgainWhatStillStandsTheSame(t *testing.T)
 	require.Equal(t, activities.DriftCounts{Unpublished: 1, Changed: 1, Gone: 1, Names: []string{"b.", "gone.", "new."}}, result.Drift)
 	require.Equal(t, 3, result.Started)
 	require.Equal(t, 3, result.Zones)
+	require.Equal(t, map[string]int{"Slave": 1}, result.NotDistributed)
 
 	result = scan(t, s)
 	require.Empty(t, syncs.started(), "their syncs published nothing, and nothing has changed since")

@@ -44,6 +44,8 @@ type SurveyZonesResult struct {
 	// the zones in it that are to be served.
 	Catalogue string `json:"catalogue"`
 	Zones     int    `json:"zones"`
+	// NotDistributed is as in ScanZonesResult.
+	NotDistributed map[string]int `json:"not_distributed,omitempty"`
 	// Drift is what was published and differed from what the primary holds.
 	Drift DriftCounts `json:"drift,omitzero"`
 	// Synced counts the zones that were exported by what their exports found,
@@ -63,31 +65,31 @@ func (s *Scanner) SurveyZones(ctx context.Context, in SurveyZonesInput) (SurveyZ
 		return SurveyZonesResult{}, classify(fmt.Errorf("survey the zones of primary %s: %w", s.ID, err))
 	}
 	now := time.Now()
-	listed, newest, drift, err := s.survey(ctx, now)
+	both, err := s.survey(ctx, now)
 	if err != nil {
 		return fail(err)
 	}
-	todo := drift.Wrong()
+	todo := both.drift.Wrong()
 	if in.All {
-		todo = everything(listed, drift)
+		todo = everything(both.listed, both.drift)
 	}
 	total.Store(int64(len(todo)))
-	result := SurveyZonesResult{Primary: s.ID, Drift: countDrift(drift)}
+	result := SurveyZonesResult{Primary: s.ID, NotDistributed: both.leftOut, Drift: countDrift(both.drift)}
 	if len(todo) > 0 {
 		if result.Synced, err = s.syncAll(ctx, todo, in.Trigger, now, &done); err != nil {
 			return fail(err)
 		}
 		result.Left = len(todo) - int(done.Load())
-		if newest, err = s.Versions.Newest(ctx); err != nil {
+		if both.newest, err = s.Versions.Newest(ctx); err != nil {
 			return fail(err)
 		}
 	}
-	for _, v := range newest {
+	for _, v := range both.newest {
 		if !v.Deleted {
 			result.Zones++
 		}
 	}
-	if result.Catalogue, err = s.Lists.PublishList(ctx, "catalogue", pdns.Catalogue(newest, listed)); err != nil {
+	if result.Catalogue, err = s.Lists.PublishList(ctx, "catalogue", pdns.Catalogue(both.newest, both.listed)); err != nil {
 		return fail(err)
 	}
 	return result, nil

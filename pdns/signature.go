@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"slices"
 	"time"
 
@@ -17,8 +18,11 @@ const (
 	signatureWeek = 7 * 24 * time.Hour
 	signatureLife = 2 * signatureWeek
 	// rollSpread is how long after a roll old signatures are left to the scan,
-	// which fetches new ones a few hundred zones a minute.
+	// rollPull after how long it is to have fetched the new ones; what is late is
+	// spread over rollLate.
 	rollSpread = 6 * time.Hour
+	rollPull   = 4 * time.Hour
+	rollLate   = 15 * time.Minute
 )
 
 // LastSignatureRoll returns when PowerDNS last gave the zones that it signs
@@ -38,6 +42,14 @@ func (v Version) SignaturesRolled(now time.Time) bool {
 	}
 	live := LastSignatureRoll(v.Expires).Equal(v.Expires)
 	return live && v.Expires.Before(LastSignatureRoll(now).Add(signatureLife))
+}
+
+// RollShare returns how many of the stale zones, whose signatures are from before
+// the last roll, are to be pulled now, where that happens every so often: evenly
+// spread, all are within hours of the roll.
+func RollShare(stale int, every time.Duration, now time.Time) int {
+	left := max(LastSignatureRoll(now).Add(rollPull).Sub(now), rollLate)
+	return min(stale, int(math.Ceil(float64(stale)*float64(every)/float64(left))))
 }
 
 // ExpirationTime is the time that an RRSIG's Signature Expiration or Inception

@@ -67,6 +67,36 @@ func sig(expiration time.Time, change ...func(*dns.RRSIG)) *dns.RRSIG {
 
 func covering(rrtype uint16) func(*dns.RRSIG) { return func(s *dns.RRSIG) { s.TypeCovered = rrtype } }
 
+func TestRollShare(t *testing.T) {
+	roll := LastSignatureRoll(time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC))
+	for _, c := range []struct {
+		stale        int
+		every, after time.Duration
+		want         int
+	}{
+		{0, time.Minute, 0, 0},
+		{240, time.Minute, 0, 1},
+		{241, time.Minute, 0, 2},
+		{100_000, 5 * time.Minute, 0, 2084},
+		{50_000, 5 * time.Minute, 2 * time.Hour, 2084},
+		{600, time.Minute, 3*time.Hour + 30*time.Minute, 20},
+		{600, time.Minute, 3 * 24 * time.Hour, 40},
+		{600, 2 * time.Hour, 3 * 24 * time.Hour, 600},
+	} {
+		if got := RollShare(c.stale, c.every, roll.Add(c.after)); got != c.want {
+			t.Errorf("%d stale zones, every %s, %s after the roll: %d, want %d", c.stale, c.every, c.after, got, c.want)
+		}
+	}
+	// Scans as rare as those of 100,000 zones, of 500 or more each, have pulled all of them in time.
+	stale, now := 100_000, roll.Add(time.Minute)
+	for every := 5 * time.Minute; stale > 0; now = now.Add(every) {
+		stale -= max(RollShare(stale, every, now), 500)
+	}
+	if took := now.Sub(roll); took > rollSpread {
+		t.Errorf("all are pulled %s after the roll", took)
+	}
+}
+
 func TestSigningOf(t *testing.T) {
 	soon, late := at(t, "2026-11-26T00:00:00Z"), at(t, "2026-12-03T00:00:00Z")
 	one, two := sig(late), sig(soon, covering(dns.TypeNS))

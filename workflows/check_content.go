@@ -19,7 +19,7 @@ type CheckContentResult struct{ SweepResult }
 // record edited by hand, one that was lost, a wrong TTL, which no serial tells.
 // It is a singleton: see singleton.go.
 func CheckContent(ctx workflow.Context, in CheckInput) (CheckContentResult, error) {
-	if in.Sample == 0 {
+	if in.Sample == 0 && in.Carried == nil {
 		in.Sample = wholeSample
 	}
 	var result CheckContentResult
@@ -28,7 +28,7 @@ func CheckContent(ctx workflow.Context, in CheckInput) (CheckContentResult, erro
 		show: func(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, result.Markdown()) },
 	}
 	return singleton(ctx, ContentCheck, in, &result, func(ctx workflow.Context, in CheckInput) error {
-		s.share = shareOf(workflow.Now(ctx), in)
+		s.share = shareOf(result.StartedAt, in)
 		return s.run(ctx)
 	})
 }

@@ -44,7 +44,7 @@ func hostFailure(id string, err error) string {
 func (r CheckHealthResult) Markdown() string {
 	var b strings.Builder
 	b.WriteString(r.CheckRun.markdown("health check"))
-	fmt.Fprintf(&b, "\n\nprimary %s: %d zones to serve; %s", r.Survey.Primary, r.Survey.Zones, driftText(r.Survey.Drift))
+	fmt.Fprintf(&b, "\n\nprimary %s: %d zones to serve; %s%s", r.Survey.Primary, r.Survey.Zones, driftText(r.Survey.Drift), leftOutText(r.Survey.NotDistributed))
 	if len(r.Survey.Synced) > 0 {
 		fmt.Fprintf(&b, "; exported again: %s", countsText(r.Survey.Synced))
 	}

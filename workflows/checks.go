@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,6 +63,18 @@ type CheckInput struct {
 	// Sample is how many percent of the zones CheckContent looks at, other ones
 	// each day; all by default.
 	Sample int `json:"sample,omitempty"`
+	// Carried is set where a run goes on as new; the other fields are then what was
+	// asked for meanwhile.
+	Carried *CarriedCheck `json:"carried,omitempty"`
+}
+
+// CarriedCheck is what a run of a check hands to the one that goes on with its round.
+type CarriedCheck struct {
+	// Result is the report so far, and says where the round stands.
+	Result json.RawMessage `json:"result"`
+	// Asked is what the round serves, Covered what the rounds before have.
+	Asked   CheckInput `json:"asked"`
+	Covered CheckInput `json:"covered"`
 }
 
 // with returns what serves both requests.
@@ -90,8 +103,9 @@ func (in CheckInput) beyond(covered CheckInput) (CheckInput, bool) {
 // CheckRun is how a run of a check stands, the first part of every check's
 // result.
 type CheckRun struct {
-	// RunID names the run; whoever asked for the check through another
-	// workflow learns by it which run served the request.
+	// RunID names the run, the first one of those that go on with each other;
+	// whoever asked for the check through another workflow learns by it which run
+	// served the request.
 	RunID   string `json:"run_id"`
 	Outcome string `json:"outcome"`
 	// Phase says what a running check is doing.

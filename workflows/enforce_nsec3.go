@@ -22,6 +22,9 @@ type EnforceNSEC3Result struct {
 	Failed  []string `json:"failed,omitempty"`
 	// Alone lists the first few of those that go on in a sync of their own.
 	Alone []string `json:"alone,omitempty"`
+	// After is the last zone that was gone through, where the run that goes on
+	// with this one has the rest to do.
+	After string `json:"after,omitempty"`
 }
 
 // EnforceNSEC3 sets NSEC3 on zones that the primary signs with NSEC, where the
@@ -37,9 +40,13 @@ type nsec3Policy struct {
 }
 
 func (p *nsec3Policy) round(ctx workflow.Context) error {
-	p.result = EnforceNSEC3Result{CheckRun: p.result.CheckRun, Outcomes: make(map[string]int)}
-	p.result.Found = make(map[string]int)
-	for after := ""; ; {
+	after := p.result.After
+	if after == "" {
+		p.result = EnforceNSEC3Result{CheckRun: p.result.CheckRun, Outcomes: make(map[string]int)}
+		p.result.Found = make(map[string]int)
+	}
+	p.result.After = ""
+	for {
 		p.phase(ctx, fmt.Sprintf("looking at signed zones after %q", after))
 		var part activities.SetNSEC3Result
 		err := workflow.ExecuteActivity(sweeping(ctx, PrimaryQueue, "set NSEC3"), denial.SetNSEC3, activities.SetNSEC3Input{After: after}).Get(ctx, &part)
@@ -56,6 +63,10 @@ func (p *nsec3Policy) round(ctx workflow.Context) error {
 		}
 		if after = part.After; after == "" {
 			return nil
+		}
+		if grown(ctx) {
+			p.result.After = after
+			return errGrown
 		}
 	}
 }
@@ -77,7 +88,7 @@ func (p *nsec3Policy) done(part activities.SetNSEC3Result) {
 func (p *nsec3Policy) sync(ctx workflow.Context, part activities.SetNSEC3Result) {
 	p.phase(ctx, fmt.Sprintf("syncing %d zones", len(part.Zones)))
 	p.batches++
-	name := fmt.Sprintf("%s-%s-%d", NSEC3Policy.ID, p.result.RunID, p.batches)
+	name := checkBatch(ctx, NSEC3Policy, p.batches)
 	var synced SyncZonesResult
 	err := syncBatch(ctx, name, SyncZonesInput{Zones: part.Zones, Trigger: NSEC3Policy.Trigger, Primary: part.Primary, Unchecked: true}).Get(ctx, &synced)
 	switch {

@@ -54,11 +54,19 @@ func (r ScanPrimaryResult) Markdown() string {
 	if !r.Scan.LeftOut.IsZero() {
 		return fmt.Sprintf("left out: listing the zones of primary %s takes so long that it is done again after %s", r.Scan.Primary, r.Scan.LeftOut.Format(time.RFC3339))
 	}
-	text := fmt.Sprintf("%s\n\nprimary %s: %d zones, %s", r.markdown("scan of the primary"), r.Scan.Primary, r.Scan.Zones, driftText(r.Scan.Drift))
+	text := fmt.Sprintf("%s\n\nprimary %s: %d zones, %s%s", r.markdown("scan of the primary"), r.Scan.Primary, r.Scan.Zones, driftText(r.Scan.Drift), leftOutText(r.Scan.NotDistributed))
 	if len(r.Scan.Drift.Names) > 0 || r.Scan.Started > 0 {
 		text += fmt.Sprintf("; %d syncs started, %d left for the next scans: %s", r.Scan.Started, r.Scan.Waiting, strings.Join(r.Scan.Drift.Names, ", "))
 	}
 	return text
+}
+
+// leftOutText is "; not distributed: 1 Producer", empty where all zones are.
+func leftOutText(kinds map[string]int) string {
+	if len(kinds) == 0 {
+		return ""
+	}
+	return "; not distributed: " + countsText(kinds)
 }
 
 func driftText(d activities.DriftCounts) string {

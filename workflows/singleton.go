@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,8 @@ type checkResult[R any] interface {
 //
 // round does the work once, for what is asked, and notes in result what it
 // found. A request that comes meanwhile is served by the round under way;
-// what it asks for beyond that gets one more round.
+// what it asks for beyond that gets one more round. A round that returns
+// errGrown is called again in a run that goes on as new, with the same result.
 func singleton[R any, P checkResult[R]](ctx workflow.Context, check Check, in CheckInput, result P, round func(workflow.Context, CheckInput) error) (R, error) {
 	if workflow.GetInfo(ctx).WorkflowExecution.ID != check.ID {
 		return forward[R](ctx, check, in)
@@ -35,15 +37,22 @@ func singleton[R any, P checkResult[R]](ctx workflow.Context, check Check, in Ch
 	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (R, error) { return *result, nil }); err != nil {
 		return *result, err
 	}
-	s := &singleRun{check: check, result: result.run(), requests: workflow.GetSignalChannel(ctx, SignalCheck), round: round}
+	s := &singleRun{check: check, report: result, result: result.run(), requests: workflow.GetSignalChannel(ctx, SignalCheck), round: round}
 	s.show = func(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, result.Markdown()) }
+	if in.Carried != nil {
+		if err := json.Unmarshal(in.Carried.Result, result); err != nil {
+			return *result, err
+		}
+	}
 	err := s.run(ctx, in)
 	return *result, err
 }
 
 // singleRun is the state of one run of a check.
 type singleRun struct {
-	check    Check
+	check Check
+	// report is the whole result, result the part of it that every check has.
+	report   any
 	result   *CheckRun
 	requests workflow.ReceiveChannel
 	round    func(workflow.Context, CheckInput) error
@@ -54,29 +63,68 @@ func (s *singleRun) run(ctx workflow.Context, in CheckInput) error {
 	if err := s.begin(ctx, in); err != nil {
 		return err
 	}
-	// The start and its first signal are one request, and so is all that has
-	// come before the first round begins.
-	asked, _ := s.drain(in)
-	covered := CheckInput{}
-	for more := true; more; {
-		s.result.Rounds++
-		if s.result.Rounds == 1 || asked.Fresh {
-			s.result.Outcome, s.result.Error, s.result.Reason = OutcomeInSync, "", asked.Reason
-			s.result.Found, s.result.Repaired = nil, 0
-		}
-		if err := s.round(ctx, asked); err != nil {
-			if ctx.Err() != nil {
-				return err // cancelled by an operator
-			}
+	var asked, covered, came CheckInput
+	if in.Carried != nil {
+		asked, covered = in.Carried.Asked, in.Carried.Covered
+		came = in
+		came.Carried = nil
+	} else {
+		// The start and its first signal are one request, and so is all that has
+		// come before the first round begins.
+		asked = s.drain(in)
+		s.beginRound(asked)
+	}
+	for {
+		err := s.round(ctx, asked)
+		switch {
+		case errors.Is(err, errGrown):
+			return s.goOn(ctx, s.drain(came), asked, covered)
+		case err != nil && ctx.Err() != nil:
+			return err // cancelled by an operator
+		case err != nil:
 			s.result.Outcome, s.result.Error = OutcomeFailed, failureText(err)
 		}
 		covered = covered.with(asked)
-		var came bool
-		asked, came = s.drain(CheckInput{})
-		asked, more = asked.beyond(covered)
-		more = more && came
+		var more bool
+		asked, more = s.drain(came).beyond(covered)
+		if !more {
+			return s.end(ctx)
+		}
+		came = CheckInput{}
+		s.beginRound(asked)
 	}
-	return s.end(ctx)
+}
+
+func (s *singleRun) beginRound(asked CheckInput) {
+	s.result.Rounds++
+	if s.result.Rounds == 1 || asked.Fresh {
+		s.result.Outcome, s.result.Error, s.result.Reason = OutcomeInSync, "", asked.Reason
+		s.result.Found, s.result.Repaired = nil, 0
+	}
+}
+
+// longestHistory is from how many octets of history on a round goes on in a run of
+// its own: zones that are wrong are named there, and a history is to stay below a
+// mebibyte, however many these are.
+const longestHistory = 400 << 10
+
+// errGrown is what a round returns whose rest is left to another run.
+var errGrown = errors.New("the history is long enough")
+
+func grown(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	return info.GetCurrentHistorySize() > longestHistory || info.GetContinueAsNewSuggested()
+}
+
+// goOn has the round that serves asked go on in a fresh run, with the requests
+// that came meanwhile.
+func (s *singleRun) goOn(ctx workflow.Context, came, asked, covered CheckInput) error {
+	report, err := json.Marshal(s.report)
+	if err != nil {
+		return err
+	}
+	came.Carried = &CarriedCheck{Result: report, Asked: asked, Covered: covered}
+	return workflow.NewContinueAsNewError(ctx, s.check.Type, came)
 }
 
 // begin notes what is known at the start, and gives a check that was started by
@@ -86,24 +134,23 @@ func (s *singleRun) begin(ctx workflow.Context, in CheckInput) error {
 	if trigger == "" {
 		trigger = TriggerManual
 	}
-	s.result.RunID, s.result.StartedAt = workflow.GetInfo(ctx).WorkflowExecution.RunID, workflow.Now(ctx).UTC()
-	s.result.Trigger = trigger
+	if in.Carried == nil {
+		s.result.RunID, s.result.StartedAt = workflow.GetInfo(ctx).WorkflowExecution.RunID, workflow.Now(ctx).UTC()
+		s.result.Trigger = trigger
+	}
 	if _, there := workflow.GetTypedSearchAttributes(ctx).GetKeyword(triggerAttribute); there {
 		return nil
 	}
-	return workflow.UpsertTypedSearchAttributes(ctx, triggerAttribute.ValueSet(trigger))
+	return workflow.UpsertTypedSearchAttributes(ctx, triggerAttribute.ValueSet(s.result.Trigger))
 }
 
-// drain adds all requests that have arrived to asked and says whether there
-// were any.
-func (s *singleRun) drain(asked CheckInput) (CheckInput, bool) {
-	came := false
+// drain adds all requests that have arrived to asked.
+func (s *singleRun) drain(asked CheckInput) CheckInput {
 	for {
 		var request CheckInput
 		if !s.requests.ReceiveAsync(&request) {
-			return asked, came
+			return asked
 		}
-		came = true
 		asked = asked.with(request)
 	}
 }

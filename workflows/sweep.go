@@ -25,20 +25,16 @@ type sweep struct {
 
 	targets []activities.Target
 	batches int
-	// contested counts the zones about which primaries are still at odds.
-	contested int
 	// wrongOutside are the zones that the last look from outside found wrong.
 	wrongOutside []string
 }
 
 func (s *sweep) run(ctx workflow.Context) error {
-	s.phase(ctx, "listing the secondaries")
-	var err error
-	if s.targets, err = roster(ctx); err != nil {
+	after, err := s.begin(ctx)
+	if err != nil {
 		return err
 	}
-	s.begin()
-	for after := ""; ; {
+	for {
 		s.phase(ctx, fmt.Sprintf("looking at the primary's zones after %q", after))
 		part, err := s.list(ctx, activities.SurveyInput{After: after, Share: s.share})
 		if err != nil {
@@ -56,19 +52,32 @@ func (s *sweep) run(ctx workflow.Context) error {
 		if after = part.After; after == "" {
 			break
 		}
+		if grown(ctx) {
+			s.result.Rest = &SweepRest{After: after, Targets: s.targets}
+			return errGrown
+		}
 	}
 	s.judge()
 	return nil
 }
 
-// begin forgets what a round before has found.
-func (s *sweep) begin() {
-	s.contested = 0
+// begin forgets what a round before has found, or goes on with one that was left
+// to this run, after the zone that it returns.
+func (s *sweep) begin(ctx workflow.Context) (after string, err error) {
+	if rest := s.result.Rest; rest != nil {
+		s.targets, s.result.Rest = rest.Targets, nil
+		return rest.After, nil
+	}
+	s.phase(ctx, "listing the secondaries")
+	if s.targets, err = roster(ctx); err != nil {
+		return "", err
+	}
 	*s.result = SweepResult{CheckRun: s.result.CheckRun, Surveyed: make(map[string]int)}
 	s.result.Found = make(map[string]int)
 	for _, target := range s.targets {
 		s.result.Secondaries = append(s.result.Secondaries, SweptSecondary{ID: target.ID, State: StateInSync})
 	}
+	return "", nil
 }
 
 // list has a primary make the list of the next zones.
@@ -181,7 +190,7 @@ func (s *sweep) repair(ctx workflow.Context, wrong []string) error {
 		return err
 	}
 	s.compareAll(ctx, part, secondLook)
-	s.contested += len(part.Contested)
+	s.result.Contested += len(part.Contested)
 	s.result.Left = few(s.result.Left, part.Contested)
 	return nil
 }
@@ -192,7 +201,7 @@ func (s *sweep) syncAll(ctx workflow.Context, zones []string) {
 	var batches []workflow.ChildWorkflowFuture
 	for batch := range slices.Chunk(zones, MaxBatch) {
 		s.batches++
-		name := fmt.Sprintf("%s-%s-%d", s.check.ID, s.result.RunID, s.batches)
+		name := checkBatch(ctx, s.check, s.batches)
 		in := SyncZonesInput{Zones: batch, Trigger: s.check.Trigger, Force: true, Unchecked: true}
 		batches = append(batches, syncBatch(ctx, name, in))
 	}
@@ -223,8 +232,8 @@ func (s *sweep) judge() {
 	for _, swept := range all {
 		r.Repaired += swept.Found - swept.Left
 	}
-	r.Repaired -= s.contested
-	if lagging > 0 || s.contested > 0 || r.Outside.Left > 0 || r.Outside.Error != "" || len(r.Unrenewable) > 0 || len(r.Failed) > 0 {
+	r.Repaired -= r.Contested
+	if lagging > 0 || r.Contested > 0 || r.Outside.Left > 0 || r.Outside.Error != "" || len(r.Unrenewable) > 0 || len(r.Failed) > 0 {
 		r.Outcome = OutcomePartial
 	} else {
 		r.Error = "" // what was wrong on the way has been mended
@@ -233,6 +242,11 @@ func (s *sweep) judge() {
 		r.Error = fmt.Sprintf("the signatures of %d zones end soon on the primary itself, such as those of %s: who signs them must renew these",
 			r.Surveyed[activities.SurveyedUnrenewable], r.Unrenewable[0])
 	}
+}
+
+// checkBatch names the batch of syncs that a check starts with this number.
+func checkBatch(ctx workflow.Context, check Check, number int) string {
+	return fmt.Sprintf("%s-%s-%d", check.ID, workflow.GetInfo(ctx).WorkflowExecution.RunID, number)
 }
 
 func (s *sweep) phase(ctx workflow.Context, phase string) {

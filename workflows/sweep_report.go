@@ -17,6 +17,8 @@ type SweepResult struct {
 	// zones on the primary.
 	Zones    int            `json:"zones"`
 	Surveyed map[string]int `json:"surveyed,omitempty"`
+	// Contested counts those about which primaries are at odds still.
+	Contested int `json:"contested,omitempty"`
 	// Left lists the first few zones that are still wrong somewhere.
 	Left []string `json:"left,omitempty"`
 	// Unrenewable lists the first few zones whose signatures end soon on the
@@ -28,6 +30,16 @@ type SweepResult struct {
 	// zones looked like from outside, on all of them.
 	Secondaries []SweptSecondary `json:"secondaries,omitempty"`
 	Outside     Swept            `json:"outside,omitzero"`
+	// Rest is what is left to the run that goes on with this one.
+	Rest *SweepRest `json:"rest,omitempty"`
+}
+
+// SweepRest is what is left of a check that goes through all zones.
+type SweepRest struct {
+	// After is the last zone that was gone through.
+	After string `json:"after"`
+	// Targets are the secondaries that take part.
+	Targets []activities.Target `json:"targets"`
 }
 
 // SweptSecondary is how one secondary compared itself.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.temporal.io/api/enums/v1"
 )
 
 // A secondary is cut off while zones are made, changed and deleted by the hundred. When it is back, all of it is there
@@ -58,8 +59,51 @@ func testCutOff(t *testing.T, s *site) {
 	s.do(t, "resume", cut.name)
 	back := time.Now()
 	until(t, recovered, func() error { return right(cut) })
-	s.record(t, "reconcile-secondary/"+cut.name, "reconcile_secondary_return")
 	t.Logf("%d made, %d changed, %d deleted: right %s after its return", made, changed, deleted, time.Since(back).Round(time.Millisecond))
+}
+
+// A secondary comes back empty and is filled by a full compare. A zone that is changed meanwhile, one time after the other, does
+// not wait for the many others.
+func testEmptied(t *testing.T, s *site) {
+	const zone = "lone.empty.example."
+	zones := append(guardZones(0, 600), zone)
+	s.make(t, zones, 1)
+	s.waitIdle(t)
+	n := s.secondaries[0]
+	s.do(t, "stop", n.name)
+	for _, zone := range zones {
+		n.delete(t, zone)
+	}
+	c, err := dialTemporal(s.env)
+	must(t, err)
+	defer c.Close()
+	since := time.Now()
+	begun, running := false, false
+	look := func() {
+		described, err := c.DescribeWorkflowExecution(t.Context(), "reconcile-secondary/"+n.name, "")
+		info := described.GetWorkflowExecutionInfo()
+		begun = err == nil && info.GetStartTime().AsTime().After(since)
+		running = begun && info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+	}
+	s.do(t, "start", n.name)
+	until(t, soon, func() error {
+		look()
+		return wants(begun, "no full compare of %s has begun", n.name)
+	})
+	served := 0
+	for serial := uint32(2); running; serial++ {
+		s.proxy.patch(t, zone, soa(zone, serial))
+		until(t, soon, func() error { return servesSerial(t.Context(), zone, serial, s.secondaries...) })
+		if look(); running {
+			served++
+		}
+	}
+	if served == 0 {
+		t.Error("a change waited until the full compare had ended")
+	}
+	must(t, s.allServed(t.Context(), 1, zones[:600]))
+	s.record(t, "reconcile-secondary/"+n.name, "reconcile_secondary_return")
+	t.Logf("%d changes were served, one after the other, while %s was filled", served, n.name)
 }
 
 // jetStream connects as the operator.

@@ -64,7 +64,7 @@ func testOneCheckAtATime(t *testing.T, p *primaries) {
 		})
 	}
 	until(t, soon, func() error {
-		asked := requests(t, operator)
+		asked := events(t, operator, enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
 		return wants(asked == starts, "%d of %d requests have come", asked, starts)
 	})
 	resume()
@@ -112,8 +112,13 @@ func testContentAskedForMeanwhile(t *testing.T, s *site) {
 		return run
 	}
 	without := start("health-check", map[string]any{})
+	until(t, soon, func() error { // what comes before belongs to its first round
+		return wants(events(t, c, enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED) > 0, "the check is not at work")
+	})
 	with := start("with-content", map[string]any{"content": true})
-	until(t, soon, func() error { return wants(requests(t, c) == 1, "the request has not come") })
+	until(t, soon, func() error {
+		return wants(events(t, c, enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) == 1, "the request has not come")
+	})
 	resume()
 	var first, second checkReport
 	must(t, without.Get(t.Context(), &first))
@@ -196,17 +201,16 @@ func runsAtWork(t testing.TB, c client.Client, began time.Time) []*workflow.Work
 	return runs
 }
 
-// requests counts those that the run at work has got.
-func requests(t testing.TB, c client.Client) int {
+// events counts those of a type in the history of the run at work; a signal is a request.
+func events(t testing.TB, c client.Client, of enums.EventType) int {
 	t.Helper()
 	n := 0
-	events := c.GetWorkflowHistory(t.Context(), "health-check", "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for events.HasNext() {
-		event, err := events.Next()
+	for all := c.GetWorkflowHistory(t.Context(), "health-check", "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); all.HasNext(); {
+		event, err := all.Next()
 		if err != nil {
 			return 0 // none runs yet
 		}
-		if event.GetEventType() == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED {
+		if event.GetEventType() == of {
 			n++
 		}
 	}

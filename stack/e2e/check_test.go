@@ -56,6 +56,7 @@ func TestChecks(t *testing.T) {
 	t.Run("content asked for meanwhile", func(t *testing.T) { testContentAskedForMeanwhile(t, s.on(t)) })
 	t.Run("dead worker", func(t *testing.T) { testDeadWorkerIsLagging(t, s.on(t)) })
 	t.Run("cut off", func(t *testing.T) { testCutOff(t, s.on(t)) })
+	t.Run("emptied", func(t *testing.T) { testEmptied(t, s.on(t)) })
 	t.Run("past the proxy", func(t *testing.T) { testPastTheProxy(t, s.on(t)) })
 	t.Run("last success after a restart", func(t *testing.T) { testLastSuccessAfterRestart(t, s.on(t)) })
 }
@@ -179,12 +180,16 @@ func testFoundAndRepaired(t *testing.T, s *site) {
 		for _, n := range s.secondaries {
 			t.Run(d.kind+" "+d.zone+" on "+n.name, func(t *testing.T) {
 				s.waitIdle(t, d.zone) // else something else may mend it before the check sees it
-				before := s.metric(t, fmt.Sprintf(`pdnsdist_check_found_total{check="health-check",kind=%q}`, d.kind))
+				found, repaired := fmt.Sprintf(`pdnsdist_check_found_total{check="health-check",kind=%q}`, d.kind), `pdnsdist_check_repaired_total{check="health-check"}`
+				foundBefore, repairedBefore := s.metric(t, found), s.metric(t, repaired)
 				d.do(t, n, d.zone)
 				s.printed(t, 0, "check", `health check in-sync.*`, n.name+` in-sync: 30 of 30 zones right, .*found 1 `+d.kind+`, left 0: `+strings.ReplaceAll(d.zone, ".", `\.`)+` `+d.kind)
 				s.record(t, "health-check", "check_health_"+strings.ReplaceAll(d.kind, " ", "_"))
-				if got := s.metric(t, fmt.Sprintf(`pdnsdist_check_found_total{check="health-check",kind=%q}`, d.kind)); got != before+1 {
-					t.Errorf("%s: %g are counted, %g before", d.kind, got, before)
+				if got := s.metric(t, found) - foundBefore; got != 1 {
+					t.Errorf("%g are counted as found, want 1", got)
+				}
+				if got := s.metric(t, repaired) - repairedBefore; got != 1 {
+					t.Errorf("%g are counted as repaired, want 1", got)
 				}
 				if _, there := n.zone(t, d.zone); there == (d.kind == "left over") {
 					t.Errorf("%s: there: %t", d.zone, there)
