@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/pdns-distribute/pdns-distribute/stack/delay"
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
@@ -38,6 +41,7 @@ func TestCheckWorkerKilledAtEvenSteps(t *testing.T) { testCheckWorkerKilled(t, 0
 func testCheckWorkerKilled(t *testing.T, remainder int) {
 	// Zones left over count as deletes that nobody asked for: the guard allows as many, of half of the zones at most.
 	s := startSite(t, system.Topology{}, quickCheck+"[guard]\nmax_delete = 100\n")
+	s.moveAway(t, s.secondaries[0].name, 100*time.Millisecond) // no step of its is over before somebody is killed
 	s.make(t, append(guardZones(0, 40), killedOutdated, killedChanged), 100)
 	c, err := dialTemporal(s.env)
 	must(t, err)
@@ -79,6 +83,20 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 
 // tries is how often a step is waited for, which begins milliseconds before the check's end.
 const tries = 5
+
+// moveAway has a secondary's connection to Temporal take a round trip.
+func (s *site) moveAway(t *testing.T, name string, roundTrip time.Duration) {
+	t.Helper()
+	address := s.env["TEMPORAL_ADDRESS"]
+	link, err := delay.Listen(t.Context(), address)
+	must(t, err)
+	link.SetRoundTrip(roundTrip)
+	settings, err := os.ReadFile(s.ConfigPath(name))
+	must(t, err)
+	s.do(t, "stop", name)
+	must(t, os.WriteFile(s.ConfigPath(name), bytes.ReplaceAll(settings, []byte(address), []byte(link.Address())), 0o600))
+	s.do(t, "start", name)
+}
 
 // workersOf are the processes that may be at work at a step.
 func workersOf(step string) []string {
