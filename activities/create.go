@@ -52,5 +52,5 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 		return false, err
 	}
 	// What was answered from a parent zone may be cached.
-	return true, s.dropCaches(ctx, v.Zone, false)
+	return true, s.flushNew(ctx, v.Zone)
 }

@@ -15,7 +15,7 @@ import (
 
 const (
 	// followAtOnce is how many zones are applied ahead at the same time.
-	followAtOnce = 4
+	followAtOnce = 8
 	// followWaiting bounds the contents, in bytes, that wait for that. What
 	// does not fit is left to the sync.
 	followWaiting = 16 << 20

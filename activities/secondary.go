@@ -34,6 +34,8 @@ type SecondaryPowerDNS interface {
 	DeleteZone(ctx context.Context, zone string) error
 	RetrieveZone(ctx context.Context, zone string) error
 	FlushCache(ctx context.Context, zone string) error
+	// Queries counts the queries that PowerDNS has got since its start.
+	Queries(ctx context.Context) (uint64, error)
 }
 
 // RRsetChanger is the part of the PowerDNS API that applying a delta needs.
@@ -88,6 +90,7 @@ type Secondary struct {
 
 	zones    zoneLocks
 	bulk     bulkSlots
+	flushes  flushes
 	patching patching
 	full     atomic.Pointer[fullCompare]
 }

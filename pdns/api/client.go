@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -161,27 +160,6 @@ func (c *Client) Config(ctx context.Context) (map[string]string, error) {
 func (c *Client) Server(ctx context.Context) (ServerInfo, error) {
 	var info ServerInfo
 	return info, c.call(ctx, "ask for version", "", http.MethodGet, "", nil, &info)
-}
-
-// Uptime returns how long PowerDNS has been running, in whole seconds.
-func (c *Client) Uptime(ctx context.Context) (time.Duration, error) {
-	var answer []struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
-	}
-	if err := c.call(ctx, "ask for uptime", "", http.MethodGet, "/statistics?statistic=uptime", nil, &answer); err != nil {
-		return 0, err
-	}
-	for _, s := range answer {
-		if s.Name == "uptime" {
-			seconds, err := strconv.ParseUint(s.Value, 10, 31)
-			if err != nil {
-				return 0, fmt.Errorf("PowerDNS API: ask for uptime: %w", err)
-			}
-			return time.Duration(seconds) * time.Second, nil
-		}
-	}
-	return 0, errors.New("PowerDNS API: ask for uptime: the answer has none")
 }
 
 func zonePath(zone string) string { return "/zones/" + zoneID(zone) }

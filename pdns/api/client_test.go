@@ -156,6 +156,19 @@ func TestServerAndConfig(t *testing.T) {
 	if err != nil || uptime > time.Minute {
 		t.Errorf("uptime %s, %v", uptime, err)
 	}
+	before, err := client.Queries(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, network := range []string{"udp", "tcp"} {
+		dnsClient := dns.Client{Net: network}
+		if _, _, err := dnsClient.ExchangeContext(t.Context(), new(dns.Msg).SetQuestion("example.org.", dns.TypeA), server.DNS); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := client.Queries(t.Context()); err != nil || after != before+2 {
+		t.Errorf("%d queries after two more than %d, %v", after, before, err)
+	}
 	settings, err := client.Config(t.Context())
 	if err != nil || settings["retrieval-threads"] != "2" {
 		t.Errorf("retrieval-threads is %q, %v", settings["retrieval-threads"], err)

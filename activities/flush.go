@@ -1,0 +1,118 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+)
+
+const (
+	// flushPace is the time between two flushes for zones that were just made:
+	// those that are made meanwhile share the next one, which begins sooner where
+	// they are flushGroup.
+	flushPace  = 20 * time.Millisecond
+	flushGroup = 4
+)
+
+// flushes drops what the local PowerDNS has cached of zones that were just made,
+// such as its answer that there is no such zone. That takes it two thirds of what
+// making the zone does, so many that are made at once share a flush: of all that
+// is cached, where PowerDNS is asked so little that nobody misses it. The zero
+// value is ready.
+type flushes struct {
+	mu   sync.Mutex
+	next *flush
+	last time.Time
+
+	counting sync.Mutex
+	traffic  pdns.Traffic
+}
+
+// flush is one for all zones that come before it begins.
+type flush struct {
+	zones int
+	// full is closed once these are many, done when the flush has ended.
+	full, done chan struct{}
+	err        error
+}
+
+// errEachAlone says that a flush shall not be shared.
+var errEachAlone = errors.New("the cache is needed: each zone is flushed alone")
+
+// flushNew drops what is cached of a zone that was just made, alone or with others.
+func (s *Secondary) flushNew(ctx context.Context, zone string) error {
+	f, first := s.flushes.join()
+	if first {
+		zones := s.flushes.begin(ctx, f)
+		if zones == 1 {
+			close(f.done)
+			return s.dropCaches(ctx, zone, false)
+		}
+		f.err = s.flushAll(ctx)
+		close(f.done)
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if f.err != nil { // whatever it was: it may have been the first one's alone
+		return s.dropCaches(ctx, zone, false)
+	}
+	return nil
+}
+
+// join takes part in the next flush, which the first one to do so makes.
+func (f *flushes) join() (next *flush, first bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == nil {
+		f.next, first = &flush{full: make(chan struct{}), done: make(chan struct{})}, true
+	}
+	if f.next.zones++; f.next.zones == flushGroup {
+		close(f.next.full)
+	}
+	return f.next, first
+}
+
+// begin waits until it is time for the next flush, and returns for how many zones it
+// is.
+func (f *flushes) begin(ctx context.Context, next *flush) int {
+	f.mu.Lock()
+	wait := time.Until(f.last.Add(flushPace))
+	f.mu.Unlock()
+	select {
+	case <-time.After(wait):
+	case <-next.full:
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next, f.last = nil, time.Now()
+	return next.zones
+}
+
+// flushAll drops all that is cached; errEachAlone where that would be missed.
+func (s *Secondary) flushAll(ctx context.Context) error {
+	if !s.flushes.fewAsk(ctx, s.PowerDNS) {
+		return errEachAlone
+	}
+	return s.dropCaches(ctx, ".", false)
+}
+
+// fewAsk says whether few ask PowerDNS; false where that is not known.
+func (f *flushes) fewAsk(ctx context.Context, powerDNS SecondaryPowerDNS) bool {
+	f.counting.Lock()
+	defer f.counting.Unlock()
+	if f.traffic.Due(time.Now()) {
+		queries, err := powerDNS.Queries(ctx)
+		if err != nil {
+			return false
+		}
+		f.traffic.Count(time.Now(), queries)
+	}
+	return f.traffic.Few()
+}
