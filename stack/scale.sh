@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures a whole system with many zones: the first check, which publishes all of them and brings them to two secondaries;
-# a check with everything in sync; a full compare that fills a secondary anew; an idle minute. Run `stack/setup.sh test` first.
+# a check with everything in sync; a full compare that fills a secondary anew; checks of content, in sync and with a fifth of the
+# zones changed on a secondary; an idle minute. Run `stack/setup.sh test` first.
 # usage: stack/scale.sh ZONES [DIR]
 set -euo pipefail
 
@@ -34,10 +35,19 @@ measure() { # WHAT COMMAND…
   printf '%s: %.1f s\n  CPU: %s\n' "$what" "$(echo "$(date +%s.%N) - $began" | bc)" "$(used "$before")"
   sed 's/^/  /' "$dir/out" | cut -c1-200 | grep -v '^ *run ' | head -n 8
 }
+temporal() {
+  "$root/bin/tools/temporal" "$@" -o json --address "$TEMPORAL_ADDRESS" --namespace "$TEMPORAL_NAMESPACE" \
+    --tls-ca-path "$TEMPORAL_TLS_CA" --tls-cert-path "$TEMPORAL_TLS_CERT" --tls-key-path "$TEMPORAL_TLS_KEY" --tls-server-name localhost
+}
+# history prints the events and octets of the last run of a workflow, and those of the runs that it goes on from.
 history() { # WORKFLOW
-  "$root/bin/tools/temporal" workflow describe -w "$1" -o json --address "$TEMPORAL_ADDRESS" --namespace "$TEMPORAL_NAMESPACE" \
-    --tls-ca-path "$TEMPORAL_TLS_CA" --tls-cert-path "$TEMPORAL_TLS_CERT" --tls-key-path "$TEMPORAL_TLS_KEY" --tls-server-name localhost |
-    grep -E '"history(Length|SizeBytes)"' | tr -d '\n'
+  local run='' described
+  while
+    described=$(temporal workflow describe -w "$1" ${run:+-r "$run"})
+    grep -E '"history(Length|SizeBytes)"' <<<"$described" | tr -d '\n'
+    run=$(temporal workflow show -w "$1" ${run:+-r "$run"} | grep -m 1 -o '"continuedExecutionRunId": "[^"]*"' | cut -d'"' -f4)
+    test -n "$run"
+  do printf '; before it '; done
   echo
 }
 
@@ -69,5 +79,10 @@ EOF2
     measure "fill secondary-$n anew" $product resync --all --secondary "secondary-$n"
     echo "  history of the compare: $(history "reconcile-secondary/secondary-$n")"
   done
+  measure "check of content" $product check --content
+  echo "  history of the check of content: $(history content-check)"
+  sqlite3 "$dir/data/pdns-secondary-1/pdns.sqlite3" "PRAGMA busy_timeout=60000; UPDATE records SET ttl = ttl + 1 WHERE type = 'MX' AND domain_id % 5 = 0" >/dev/null
+  measure "check of content with a fifth of the zones changed on secondary-1" $product check --content
+  echo "  history of the check of content: $(history content-check)"
   measure "an idle minute" sleep 60
 }

@@ -330,9 +330,10 @@ type Signatures struct {
 // NSEC3 is the section [nsec3].
 type NSEC3 struct {
 	// Enforce sets NSEC3 with the parameters `1 0 0 -` (RFC 9276) on zones that
-	// PowerDNS signs with NSEC. Presigned zones, zones with other NSEC3
-	// parameters, and zones with keys too old for NSEC3 are left alone. The same
-	// on every primary.
+	// PowerDNS signs with NSEC. Presigned zones, zones with other NSEC3 parameters,
+	// and zones with keys too old for NSEC3 are left alone. The same on every
+	// primary. Once it is off, the schedule `nsec3-policy` stays and its runs end as
+	// `skipped`.
 	Enforce bool `mapstructure:"enforce"`
 }
 
