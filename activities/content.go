@@ -24,6 +24,7 @@ type listedContent struct {
 	Version int64  `json:"v"`
 	Serial  uint32 `json:"s"`
 	Digest  string `json:"d"`
+	Records int    `json:"n"`
 }
 
 // SurveyContent exports a part of all zones afresh, so that what was changed on
@@ -48,7 +49,7 @@ func (s *Surveyor) content(ctx context.Context, found *survey[listedContent], v 
 	case !compared:
 		found.skip(outcome)
 	default:
-		found.note(v.Zone, outcome, listedContent{Zone: fresh.Zone, Version: fresh.Version, Serial: fresh.Serial, Digest: fresh.Digest})
+		found.note(v.Zone, outcome, listedContent{Zone: fresh.Zone, Version: fresh.Version, Serial: fresh.Serial, Digest: fresh.Digest, Records: fresh.Records})
 	}
 }
 
@@ -73,7 +74,7 @@ func (s *Secondary) CompareContent(ctx context.Context, in CompareInput) (Compar
 // compareContent compares one zone.
 func (s *Secondary) compareContent(ctx context.Context, line listedContent, _ CompareInput) (compared, error) {
 	one := compared{zone: line.Zone, version: line.Version, state: contentSame}
-	err := s.holds(ctx, pdns.Version{Zone: line.Zone, Version: line.Version, Serial: line.Serial, Digest: line.Digest})
+	err := s.holds(ctx, pdns.Version{Zone: line.Zone, Version: line.Version, Serial: line.Serial, Digest: line.Digest, Records: line.Records})
 	var gone net.Error
 	switch {
 	case err == nil:

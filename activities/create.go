@@ -51,6 +51,13 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	if err := s.awaitServed(ctx, v, s.serves); err != nil {
 		return false, err
 	}
-	// What was answered from a parent zone may be cached.
-	return true, s.flushNew(ctx, v.Zone)
+	if err := s.flushNew(ctx, v.Zone); err != nil {
+		// What was answered before may be cached still, which no look at the zone tells.
+		applied, _, getErr := s.Applied.Get(v.Zone)
+		if getErr == nil {
+			_, getErr = s.distrust(v.Zone, applied)
+		}
+		return false, errors.Join(err, getErr)
+	}
+	return true, nil
 }

@@ -1,20 +1,15 @@
 package activities_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
-	"github.com/pdns-distribute/pdns-distribute/pdns"
-	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
 )
 
@@ -102,81 +97,4 @@ func equalContent(t *testing.T, h hosts, zone string) {
 	got, err := transfer.DigestOf(t.Context(), h.secondary.DNSAddress, zone)
 	require.NoError(t, err)
 	require.Equal(t, want.Digest, got.Digest)
-}
-
-// flushCounter notes what is flushed, and may tell more queries than there are.
-type flushCounter struct {
-	*api.Client
-	busy bool
-
-	mu      sync.Mutex
-	queries uint64
-	flushed []string
-}
-
-func (c *flushCounter) FlushCache(ctx context.Context, zone string) error {
-	c.mu.Lock()
-	c.flushed = append(c.flushed, zone)
-	c.mu.Unlock()
-	return c.Client.FlushCache(ctx, zone)
-}
-
-func (c *flushCounter) Queries(ctx context.Context) (uint64, error) {
-	if !c.busy {
-		return c.Client.Queries(ctx)
-	}
-	c.queries += 1e6
-	return c.queries, nil
-}
-
-// What was answered before a zone was made is not answered any more afterwards. Zones that are made together share a flush of
-// PowerDNS's cache, but where it is busy.
-func TestCachesOfNewZones(t *testing.T) {
-	for number, backend := range []string{"SQLite", "LMDB"} {
-		for _, busy := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/busy %t", backend, busy), func(t *testing.T) {
-				h := newHostsWith(t, number)
-				counter := &flushCounter{Client: h.secondary.PowerDNS.(*api.Client), busy: busy}
-				h.secondary.PowerDNS = counter
-				ask := func(zone string) int {
-					answer, _, err := new(dns.Client).ExchangeContext(t.Context(), new(dns.Msg).SetQuestion("www."+zone, dns.TypeA), h.secondary.DNSAddress)
-					require.NoError(t, err)
-					return answer.Rcode
-				}
-				brought := 0
-				bring := func() {
-					var zones []string
-					for i := range 30 {
-						zone := fmt.Sprintf("z%d.flush.example.", brought+i)
-						makeZone(t, zone)
-						zones = append(zones, zone)
-						require.Equal(t, dns.RcodeRefused, ask(zone))
-					}
-					brought += len(zones)
-					exportAll(t, h.primary, zones, pdns.NotProxied)
-					applied, err := run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, activities.ZonesInput{Zones: zones})
-					require.NoError(t, err)
-					require.Equal(t, map[string]int{activities.AppliedNow: len(zones)}, applied.Outcomes)
-					for _, zone := range zones {
-						require.NotEqual(t, dns.RcodeRefused, ask(zone))
-					}
-				}
-				for range 3 { // at first it is not known how much is asked
-					bring()
-				}
-				shared := 0
-				for _, zone := range counter.flushed {
-					if zone == "." {
-						shared++
-					}
-				}
-				switch {
-				case busy && (shared > 0 || len(counter.flushed) != brought):
-					t.Errorf("%d flushes of everything, %d in all, for %d zones: want one each", shared, len(counter.flushed), brought)
-				case !busy && (shared == 0 || len(counter.flushed) >= brought):
-					t.Errorf("%d flushes of everything, %d in all, for %d zones: want less", shared, len(counter.flushed), brought)
-				}
-			})
-		}
-	}
 }

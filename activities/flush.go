@@ -23,12 +23,12 @@ const (
 // is cached, where PowerDNS is asked so little that nobody misses it. The zero
 // value is ready.
 type flushes struct {
-	mu   sync.Mutex
-	next *flush
-	last time.Time
+	mu      sync.Mutex
+	next    *flush
+	last    time.Time
+	traffic pdns.Traffic
 
 	counting sync.Mutex
-	traffic  pdns.Traffic
 }
 
 // flush is one for all zones that come before it begins.
@@ -44,11 +44,12 @@ var errEachAlone = errors.New("the cache is needed: each zone is flushed alone")
 
 // flushNew drops what is cached of a zone that was just made, alone or with others.
 func (s *Secondary) flushNew(ctx context.Context, zone string) error {
-	f, first := s.flushes.join()
+	f, first := s.flushes.join(time.Now())
+	if f == nil {
+		return s.dropCaches(ctx, zone, false)
+	}
 	if first {
-		zones := s.flushes.begin(ctx, f)
-		if zones == 1 {
-			close(f.done)
+		if s.flushes.begin(ctx, f) == 1 {
 			return s.dropCaches(ctx, zone, false)
 		}
 		f.err = s.flushAll(ctx)
@@ -65,10 +66,14 @@ func (s *Secondary) flushNew(ctx context.Context, zone string) error {
 	return nil
 }
 
-// join takes part in the next flush, which the first one to do so makes.
-func (f *flushes) join() (next *flush, first bool) {
+// join takes part in the next flush, which the first one to do so makes; nil where
+// PowerDNS was just found to be asked much.
+func (f *flushes) join(now time.Time) (next *flush, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.traffic.Many(now) {
+		return nil, false
+	}
 	if f.next == nil {
 		f.next, first = &flush{full: make(chan struct{}), done: make(chan struct{})}, true
 	}
@@ -105,14 +110,22 @@ func (s *Secondary) flushAll(ctx context.Context) error {
 
 // fewAsk says whether few ask PowerDNS; false where that is not known.
 func (f *flushes) fewAsk(ctx context.Context, powerDNS SecondaryPowerDNS) bool {
-	f.counting.Lock()
-	defer f.counting.Unlock()
-	if f.traffic.Due(time.Now()) {
-		queries, err := powerDNS.Queries(ctx)
-		if err != nil {
-			return false
-		}
-		f.traffic.Count(time.Now(), queries)
+	f.mu.Lock()
+	due, few := f.traffic.Due(time.Now()), f.traffic.Few()
+	f.mu.Unlock()
+	if !due {
+		return few
 	}
+	if !f.counting.TryLock() { // another one is just finding out
+		return false
+	}
+	defer f.counting.Unlock()
+	queries, err := powerDNS.Queries(ctx)
+	if err != nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.traffic.Count(time.Now(), queries)
 	return f.traffic.Few()
 }

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// followAtOnce is how many zones are applied ahead at the same time.
+	// followAtOnce is how many zones are applied ahead at the same time; those that
+	// were made wait for a flush that they share, half of the time.
 	followAtOnce = 8
 	// followWaiting bounds the contents, in bytes, that wait for that. What
 	// does not fit is left to the sync.

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
@@ -319,12 +321,13 @@ func TestAFailedReadDeletesNothing(t *testing.T) {
 	asked := zones[:20]
 	fewer := func(body []byte) []byte {
 		var listed []map[string]any
-		require.NoError(t, json.Unmarshal(body, &listed))
+		err := json.Unmarshal(body, &listed)
 		listed = slices.DeleteFunc(listed, func(zone map[string]any) bool {
-			return slices.Contains(asked, zone["name"].(string))
+			name, _ := zone["name"].(string)
+			return slices.Contains(asked, name)
 		})
-		less, err := json.Marshal(listed)
-		require.NoError(t, err)
+		less, marshalErr := json.Marshal(listed)
+		assert.NoError(t, errors.Join(err, marshalErr)) // in the server's goroutine
 		return less
 	}
 	// answer has the zone look gone, and the list be what list makes of it.

@@ -17,13 +17,14 @@ const (
 	// those of them whose signatures alone are old: what changes all at once,
 	// such as at PowerDNS's weekly renewal of signatures, is spread over time.
 	// There may be so many of the latter, or so few scans, that this would take
-	// too long: then as many as it needs, up to scanStaleMost.
+	// too long: then as many as it needs (pdns.RollShare), up to scanStaleMost.
 	scanStarts    = 1000
 	scanStale     = 500
 	scanStaleMost = 10_000
 	// scanEvery is how long ago the last scan is taken for by the first one of
-	// this process.
+	// this process, scanRare by one that comes later: other primaries scan too.
 	scanEvery = time.Minute
+	scanRare  = 10 * time.Minute
 	// scanAlone is up to how many zones get a sync of their own; more go in
 	// batches of batchZones.
 	scanAlone  = 20
@@ -242,11 +243,11 @@ func (s *Scanner) choose(both sides, now time.Time) (chosen pdns.Drift, waiting 
 	chosen.Unpublished = take(drift.Unpublished, scanStarts, lookAgain)
 	since := scanEvery
 	if !s.chosen.IsZero() {
-		since = now.Sub(s.chosen)
+		since = min(now.Sub(s.chosen), scanRare)
 	}
 	s.chosen = now
 	share := min(pdns.RollShare(len(drift.Stale), since, now), scanStaleMost)
-	chosen.Stale = take(drift.Stale, max(share, min(scanStarts, taken+scanStale)), lookAgainStale)
+	chosen.Stale = take(drift.Stale, max(taken+share, min(scanStarts, taken+scanStale)), lookAgainStale)
 	return chosen, waiting
 }
 

@@ -37,6 +37,9 @@ func (t *Traffic) Count(now time.Time, queries uint64) {
 	t.at, t.queries = now, queries
 }
 
+// Many reports whether the server was just found to be asked more than little.
+func (t *Traffic) Many(now time.Time) bool { return t.known && !t.few && !t.Due(now) }
+
 // Few reports whether the server is asked so little that it can do without its
 // cache; false where that is not known.
 func (t *Traffic) Few() bool { return t.few }

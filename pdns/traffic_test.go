@@ -1,6 +1,7 @@
 package pdns
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -39,6 +40,9 @@ func TestTraffic(t *testing.T) {
 		}
 		if traffic.Few() != c.few {
 			t.Errorf("%s: few is %t", name, traffic.Few())
+		}
+		if many := strings.HasSuffix(name, "many"); traffic.Many(now.Add(time.Second-1)) != many || traffic.Many(now.Add(time.Second)) {
+			t.Errorf("%s: many is %t, and so for a second", name, traffic.Many(now))
 		}
 	}
 }

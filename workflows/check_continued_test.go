@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
@@ -94,6 +96,66 @@ func TestCheckGoesOnAsNew(t *testing.T) {
 		{ID: "b", State: StateOutdated, Swept: Swept{States: map[string]int{"different": 2, "same": 2}, Found: 2, Left: 2, Reason: "a. differs"}},
 	}, result.Secondaries)
 	require.Nil(t, result.Rest)
+}
+
+// What is wrong only in a later run is reported there.
+func TestCheckGoesOnAsNewWithoutFaults(t *testing.T) {
+	prepare := func(env *sweepTest) {
+		env.surveys(surveyor.SurveyContent)
+		env.compares(secondary.CompareContent, func(_, list string) ([]string, error) {
+			if list == "last" {
+				return []string{"d."}, nil
+			}
+			return nil, nil
+		})
+	}
+	env := newSweepTest(t, ContentCheck, "a")
+	prepare(env)
+	handed := env.continued(t, CheckContent, CheckInput{})
+	again := newSweepTest(t, ContentCheck)
+	prepare(again)
+	result := again.run(t, CheckContent, handed)
+	require.Equal(t, OutcomeInSync, result.Outcome, result.Error)
+	require.Equal(t, map[string]int{"different": 1}, result.Found)
+	require.Equal(t, 1, result.Repaired)
+
+	policy := newSweepTest(t, NSEC3Policy, "a")
+	policy.OnActivity(denial.SetNSEC3, mock.Anything, mock.Anything).Return(
+		activities.SetNSEC3Result{Zones: []string{"b."}, Outcomes: map[string]int{"wanted": 1}}, nil)
+	rest, err := json.Marshal(EnforceNSEC3Result{After: "a."})
+	require.NoError(t, err)
+	policy.ExecuteWorkflow(EnforceNSEC3, CheckInput{Carried: &CarriedCheck{Result: rest}})
+	require.NoError(t, policy.GetWorkflowError())
+}
+
+// A check that was cancelled ends, and does not go on as new: the next run would not know.
+func TestCheckThatWasCancelledDoesNotGoOn(t *testing.T) {
+	env := newSweepTest(t, ContentCheck, "a")
+	env.surveys(surveyor.SurveyContent)
+	env.compares(secondary.CompareContent, func(string, string) ([]string, error) {
+		env.CancelWorkflow()
+		return nil, nil
+	})
+	env.SetCurrentHistorySize(longestHistory + 1)
+	env.ExecuteWorkflow(CheckContent, CheckInput{})
+	var cancelled *temporal.CanceledError
+	require.ErrorAs(t, env.GetWorkflowError(), &cancelled)
+}
+
+// All runs of a check together have the time that one has.
+func TestCheckGoesOnWithinItsTime(t *testing.T) {
+	env := newSweepTest(t, ContentCheck, "a")
+	env.surveys(surveyor.SurveyContent)
+	env.compares(secondary.CompareContent, func(string, string) ([]string, error) { return nil, nil })
+	env.SetCurrentHistorySize(longestHistory + 1)
+	started := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	env.SetStartTime(started.Add(time.Hour))
+	carried, err := json.Marshal(CheckContentResult{SweepResult{CheckRun: CheckRun{StartedAt: started, RunID: "first"}}})
+	require.NoError(t, err)
+	env.ExecuteWorkflow(CheckContent, CheckInput{Carried: &CarriedCheck{Result: carried}})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	require.InDelta(t, ContentCheck.Within-time.Hour, next.WorkflowRunTimeout, float64(time.Minute))
 }
 
 func TestNSEC3PolicyGoesOnAsNew(t *testing.T) {

@@ -42,10 +42,11 @@ type nsec3Policy struct {
 func (p *nsec3Policy) round(ctx workflow.Context) error {
 	after := p.result.After
 	if after == "" {
-		p.result = EnforceNSEC3Result{CheckRun: p.result.CheckRun, Outcomes: make(map[string]int)}
-		p.result.Found = make(map[string]int)
+		p.result = EnforceNSEC3Result{CheckRun: p.result.CheckRun}
+		p.result.Found = nil
 	}
 	p.result.After = ""
+	p.result.Found, p.result.Outcomes = countsOf(p.result.Found), countsOf(p.result.Outcomes)
 	for {
 		p.phase(ctx, fmt.Sprintf("looking at signed zones after %q", after))
 		var part activities.SetNSEC3Result

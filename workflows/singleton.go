@@ -77,10 +77,10 @@ func (s *singleRun) run(ctx workflow.Context, in CheckInput) error {
 	for {
 		err := s.round(ctx, asked)
 		switch {
+		case err != nil && ctx.Err() != nil:
+			return ctx.Err() // cancelled by an operator: a run that goes on would not know
 		case errors.Is(err, errGrown):
 			return s.goOn(ctx, s.drain(came), asked, covered)
-		case err != nil && ctx.Err() != nil:
-			return err // cancelled by an operator
 		case err != nil:
 			s.result.Outcome, s.result.Error = OutcomeFailed, failureText(err)
 		}
@@ -105,7 +105,7 @@ func (s *singleRun) beginRound(asked CheckInput) {
 
 // longestHistory is from how many octets of history on a round goes on in a run of
 // its own: zones that are wrong are named there, and a history is to stay below a
-// mebibyte, however many these are.
+// mebibyte, of which one part of the zones on two secondaries may take 420 KiB.
 const longestHistory = 400 << 10
 
 // errGrown is what a round returns whose rest is left to another run.
@@ -124,6 +124,8 @@ func (s *singleRun) goOn(ctx workflow.Context, came, asked, covered CheckInput) 
 		return err
 	}
 	came.Carried = &CarriedCheck{Result: report, Asked: asked, Covered: covered}
+	left := s.check.Within - workflow.Now(ctx).Sub(s.result.StartedAt)
+	ctx = workflow.WithWorkflowRunTimeout(ctx, max(left, time.Second)) // of all its runs together
 	return workflow.NewContinueAsNewError(ctx, s.check.Type, came)
 }
 

@@ -66,6 +66,7 @@ func (s *sweep) run(ctx workflow.Context) error {
 func (s *sweep) begin(ctx workflow.Context) (after string, err error) {
 	if rest := s.result.Rest; rest != nil {
 		s.targets, s.result.Rest = rest.Targets, nil
+		s.result.Found, s.result.Surveyed = countsOf(s.result.Found), countsOf(s.result.Surveyed) // none, where nothing was
 		return rest.After, nil
 	}
 	s.phase(ctx, "listing the secondaries")

@@ -56,9 +56,9 @@ func TestChecks(t *testing.T) {
 	t.Run("content asked for meanwhile", func(t *testing.T) { testContentAskedForMeanwhile(t, s.on(t)) })
 	t.Run("dead worker", func(t *testing.T) { testDeadWorkerIsLagging(t, s.on(t)) })
 	t.Run("cut off", func(t *testing.T) { testCutOff(t, s.on(t)) })
-	t.Run("emptied", func(t *testing.T) { testEmptied(t, s.on(t)) })
 	t.Run("past the proxy", func(t *testing.T) { testPastTheProxy(t, s.on(t)) })
 	t.Run("last success after a restart", func(t *testing.T) { testLastSuccessAfterRestart(t, s.on(t)) })
+	t.Run("emptied", func(t *testing.T) { testEmptied(t, s.on(t)) })
 }
 
 func testCheckInSync(t *testing.T, s *site, zones int) {

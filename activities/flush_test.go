@@ -1,0 +1,168 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/stretchr/testify/require"
+
+	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+)
+
+// flushTest is a secondary whose flushes are noted, and may fail or wait.
+type flushTest struct {
+	*testing.T
+	hosts
+	made int
+
+	*api.Client
+	// busy has it tell more queries than there are.
+	busy    bool
+	before  func(zone string) error
+	mu      sync.Mutex
+	queries uint64
+	flushed []string
+}
+
+func newFlushTest(t *testing.T, number int) *flushTest {
+	h := newHostsWith(t, number)
+	f := &flushTest{T: t, hosts: h, Client: h.secondary.PowerDNS.(*api.Client), before: func(string) error { return nil }}
+	h.secondary.PowerDNS = f
+	return f
+}
+
+func (f *flushTest) FlushCache(ctx context.Context, zone string) error {
+	f.mu.Lock()
+	f.flushed = append(f.flushed, zone)
+	f.mu.Unlock()
+	if err := f.before(zone); err != nil {
+		return err
+	}
+	return f.Client.FlushCache(ctx, zone)
+}
+
+func (f *flushTest) Queries(ctx context.Context) (uint64, error) {
+	if !f.busy {
+		return f.Client.Queries(ctx)
+	}
+	f.queries += 1e6
+	return f.queries, nil
+}
+
+// publish publishes so many zones that the secondary was asked for already, and refused to answer for.
+func (f *flushTest) publish(n int) (zones []string) {
+	for range n {
+		f.made++
+		zone := fmt.Sprintf("z%d.flush.example.", f.made)
+		makeZone(f.T, zone)
+		zones = append(zones, zone)
+		require.Equal(f, dns.RcodeRefused, f.ask(zone))
+	}
+	exportAll(f.T, f.primary, zones, pdns.NotProxied)
+	return zones
+}
+
+func (f *flushTest) ask(zone string) (rcode int) {
+	answer, _, err := new(dns.Client).ExchangeContext(f.Context(), new(dns.Msg).SetQuestion("www."+zone, dns.TypeA), f.secondary.DNSAddress)
+	require.NoError(f, err)
+	return answer.Rcode
+}
+
+// bring brings all of these zones, several at a time, and wants what was answered before not to be answered any more.
+func (f *flushTest) bring(zones []string) {
+	applied, err := run[activities.ZonesResult](f.secondary, f.secondary.ApplyZones, activities.ZonesInput{Zones: zones})
+	require.NoError(f, err)
+	require.Equal(f, map[string]int{activities.AppliedNow: len(zones)}, applied.Outcomes)
+	for _, zone := range zones {
+		require.NotEqual(f, dns.RcodeRefused, f.ask(zone))
+	}
+}
+
+// all says that everything was flushed.
+func (f *flushTest) all() bool { return slices.Contains(f.flushed, ".") }
+
+// Zones that are made together share a flush of PowerDNS's cache, but where it is busy.
+func TestNewZonesShareAFlush(t *testing.T) {
+	for number, backend := range []string{"SQLite", "LMDB"} {
+		t.Run(backend, func(t *testing.T) {
+			f := newFlushTest(t, number)
+			eventually.True(t, time.Minute, "zones share a flush", func() bool { // at first it is not known how much is asked
+				f.bring(f.publish(20))
+				return f.all()
+			})
+			f.flushed, f.before = nil, func(zone string) error {
+				if zone == "." {
+					return errors.New("503")
+				}
+				return nil
+			}
+			zones := f.publish(20)
+			f.bring(zones)
+			if f.all() {
+				require.Subset(t, zones, slices.DeleteFunc(f.flushed, func(zone string) bool { return zone == "." }))
+			}
+		})
+		t.Run(backend+"/busy", func(t *testing.T) {
+			f := newFlushTest(t, number)
+			f.busy = true
+			for range 3 {
+				f.bring(f.publish(20))
+			}
+			require.False(t, f.all())
+		})
+	}
+}
+
+// A zone counts as applied once its flush has ended, not before.
+func TestNewZonesWaitForTheirFlush(t *testing.T) {
+	f := newFlushTest(t, 0)
+	zones := f.publish(6)
+	flush := make(chan struct{})
+	f.before = func(string) error { <-flush; return nil }
+	brought := make(chan error)
+	go func() {
+		_, err := run[activities.ZonesResult](f.secondary, f.secondary.ApplyZones, activities.ZonesInput{Zones: zones})
+		brought <- err
+	}()
+	eventually.True(t, 10*time.Second, "all are made", func() bool {
+		made := 0
+		for zone, err := range f.Zones(t.Context()) {
+			require.NoError(t, err)
+			if slices.Contains(zones, zone.Name) {
+				made++
+			}
+		}
+		return made == len(zones)
+	})
+	known, err := f.secondary.Applied.All()
+	require.NoError(t, err)
+	require.Empty(t, known)
+	close(flush)
+	require.NoError(t, <-brought)
+	known, err = f.secondary.Applied.All()
+	require.NoError(t, err)
+	require.Len(t, known, len(zones))
+}
+
+// Where the flush fails, nothing that a look at the zone shows tells that it is not answered for: it is transferred.
+func TestANewZoneWithoutItsFlushIsBroughtAgain(t *testing.T) {
+	f := newFlushTest(t, 0)
+	zone := f.publish(1)[0]
+	f.before = func(string) error { return errors.New("503") }
+	_, err := apply(f.secondary, zone)
+	require.ErrorContains(t, err, "503")
+	f.before = func(string) error { return nil }
+	result, err := apply(f.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedNow, result.Outcome)
+	require.NotEqual(t, dns.RcodeRefused, f.ask(zone))
+}
