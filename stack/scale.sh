@@ -33,7 +33,7 @@ measure() { # WHAT COMMAND…
   before=$(cpu) began=$(date +%s.%N)
   "$@" >"$dir/out" 2>&1 || true
   printf '%s: %.1f s\n  CPU: %s\n' "$what" "$(echo "$(date +%s.%N) - $began" | bc)" "$(used "$before")"
-  sed 's/^/  /' "$dir/out" | cut -c1-200 | grep -v '^ *run ' | head -n 8
+  sed -e '/^run /d' -e 's/^/  /' "$dir/out" | cut -c1-200 | head -n 8
 }
 temporal() {
   "$root/bin/tools/temporal" "$@" -o json --address "$TEMPORAL_ADDRESS" --namespace "$TEMPORAL_NAMESPACE" \

@@ -46,8 +46,10 @@ type Options struct {
 	Records, Signed []int
 	// Idle is how long the idle system is watched.
 	Idle time.Duration
-	// RoundTrips are the delays of the secondaries' connections to NATS, Consul and Temporal.
+	// RoundTrips are the delays of the secondaries' connections to NATS, Consul and Temporal in the scenario distance.
 	RoundTrips []time.Duration
+	// Away is that delay in all other scenarios.
+	Away time.Duration
 	// Baselines is the folder of committed results; the newest is compared with.
 	Baselines string
 	// Record writes the result there.
@@ -117,6 +119,12 @@ func Run(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.end(ctx)) }()
+	if b.Away > 0 {
+		if err := b.moveAway(ctx); err != nil {
+			return err
+		}
+		b.delay(b.Away)
+	}
 	for _, s := range chosen {
 		b.say("%s: %s", s.name, s.about)
 		if failed := b.measure(ctx, s); failed != nil {
@@ -244,8 +252,11 @@ func (b *bench) say(format string, args ...any) {
 
 // add takes rows into the result and shows them.
 func (b *bench) add(rows ...Row) {
-	b.result.Rows = append(b.result.Rows, rows...)
 	for _, r := range rows {
+		if b.Away > 0 {
+			r = r.at(b.Away)
+		}
+		b.result.Rows = append(b.result.Rows, r)
 		b.say("  %s", brief(r))
 	}
 }

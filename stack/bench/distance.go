@@ -28,9 +28,7 @@ func (b *bench) distance(ctx context.Context) error {
 		return err
 	}
 	for _, trip := range b.RoundTrips {
-		for _, d := range b.detours {
-			d.SetRoundTrip(trip)
-		}
+		b.delay(trip)
 		if err := b.changesAt(ctx, trip); err != nil {
 			return err
 		}
@@ -50,7 +48,6 @@ func (b *bench) sizeAway() int {
 }
 
 func (b *bench) changesAt(ctx context.Context, trip time.Duration) error {
-	at := fmt.Sprintf(", round trip %s", trip)
 	label := fmt.Sprintf("at%d", trip.Milliseconds())
 	n := min(b.Changes, 20)
 	leisure, err := b.leisurely(ctx, "leisure"+label, n, 0)
@@ -70,11 +67,7 @@ func (b *bench) changesAt(ctx context.Context, trip time.Duration) error {
 		return err
 	}
 	for _, r := range slices.Concat([]Row{leisure.row(oneChange, "ms"), row.row(oneInARow, "ms")}, burst, big) {
-		r.What += at
-		if r.Unit == "ms" {
-			r.RoundTrip = milliseconds(trip)
-		}
-		b.add(r)
+		b.add(r.at(trip))
 	}
 	return nil
 }
@@ -105,6 +98,13 @@ func (b *bench) moveAway(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// delay has all detours take that long, there and back.
+func (b *bench) delay(trip time.Duration) {
+	for _, d := range b.detours {
+		d.SetRoundTrip(trip)
+	}
 }
 
 // reconfigure starts a process of the product again with its configuration changed.

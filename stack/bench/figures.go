@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,15 @@ type Row struct {
 	Floor   *Figures `json:"floor,omitempty"`
 	// RoundTrip, in milliseconds, is that of the secondaries' connections, where they were delayed.
 	RoundTrip float64 `json:"round_trip_ms,omitempty"`
+}
+
+// at is the row of what was measured with so much delay.
+func (r Row) at(trip time.Duration) Row {
+	r.What += fmt.Sprintf(", round trip %s", trip)
+	if r.Unit == "ms" {
+		r.RoundTrip = milliseconds(trip)
+	}
+	return r
 }
 
 // rate tells that more is better.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,9 @@ func benchCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.Changes < 1 || opts.Burst < 1 || opts.Idle <= 0 {
 				return fmt.Errorf("--changes, --burst and --idle must be above 0")
+			}
+			if opts.Away > 0 && (len(opts.Scenarios) == 0 || slices.Contains(opts.Scenarios, "distance")) {
+				return fmt.Errorf("--away needs --scenarios, without distance, which has delays of its own")
 			}
 			if err := clearLast(opts.SystemDir()); err != nil {
 				return err
@@ -41,7 +45,8 @@ func benchCommand() *cobra.Command {
 	f.IntSliceVar(&opts.Signed, "signed", []int{1000}, "sizes of signed zones")
 	f.DurationVar(&opts.Idle, "idle", 5*time.Second, "how long to watch the idle system; over a minute takes in what runs every minute")
 	f.DurationSliceVar(&opts.RoundTrips, "round-trips", []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond},
-		"delays between secondaries and NATS, Consul and Temporal")
+		"delays between secondaries and NATS, Consul and Temporal in the scenario distance")
+	f.DurationVar(&opts.Away, "away", 0, "the same in the other scenarios, e.g. 100ms")
 	f.StringVar(&opts.Baselines, "baselines", "docs/benchmarks", "folder of committed results; the newest is compared with")
 	f.BoolVar(&opts.Record, "record", false, "write the result there, to be committed")
 	f.BoolVar(&opts.Keep, "keep", false, "leave data and logs in the folder")
