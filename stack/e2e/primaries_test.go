@@ -17,7 +17,7 @@ import (
 )
 
 // maxLag is primary.max_lag where there are several primaries, see package system.
-const maxLag = 10 * time.Second
+const maxLag = 15 * time.Second
 
 // primaries is a system with two of them. What the site itself knows as the primary is the first one, on the database that
 // takes changes.

@@ -97,7 +97,7 @@ func (s *System) writeProductConfig(st *state, name, settings string) error {
 	}
 	if isPrimary(name) {
 		if s.topology.replicated() {
-			fields["MaxLag"] = "10s"
+			fields["MaxLag"] = "15s"
 		}
 		fields["Proxy"] = loopback(st.Ports[name+".proxy"])
 		fields["ProxyCert"], fields["ProxyKey"] = s.certPath("proxy"), s.keyPath("proxy")
