@@ -48,10 +48,10 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 		return false, nil //nolint:nilerr // the usual way carries everything, and says what is wrong
 	}
 	s.patching.forget(v.Zone)
-	if err := s.awaitServed(ctx, v, s.serves); err != nil {
-		return false, err
+	if err = s.awaitServed(ctx, v, s.serves); err == nil {
+		err = s.flushNew(ctx, v.Zone)
 	}
-	if err := s.flushNew(ctx, v.Zone); err != nil {
+	if err != nil {
 		// What was answered before may be cached still, which no look at the zone tells.
 		applied, _, getErr := s.Applied.Get(v.Zone)
 		if getErr == nil {

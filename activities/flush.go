@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -36,34 +35,35 @@ type flush struct {
 	zones int
 	// full is closed once these are many, done when the flush has ended.
 	full, done chan struct{}
-	err        error
+	// all says that it has dropped all that is cached.
+	all bool
 }
-
-// errEachAlone says that a flush shall not be shared.
-var errEachAlone = errors.New("the cache is needed: each zone is flushed alone")
 
 // flushNew drops what is cached of a zone that was just made, alone or with others.
 func (s *Secondary) flushNew(ctx context.Context, zone string) error {
-	f, first := s.flushes.join(time.Now())
-	if f == nil {
-		return s.dropCaches(ctx, zone, false)
+	if s.flushShared(ctx) {
+		return nil
 	}
-	if first {
-		if s.flushes.begin(ctx, f) == 1 {
-			return s.dropCaches(ctx, zone, false)
-		}
-		f.err = s.flushAll(ctx)
+	return s.dropCaches(ctx, zone, false)
+}
+
+// flushShared takes part in a flush of all that is cached, and says whether there was
+// one: not for one zone, nor where it would be missed, nor where it failed.
+func (s *Secondary) flushShared(ctx context.Context) bool {
+	f, first := s.flushes.join(time.Now())
+	switch {
+	case f == nil, first && s.flushes.begin(ctx, f) == 1:
+		return false
+	case first:
+		f.all = s.flushes.fewAsk(ctx, s.PowerDNS) && s.dropCaches(ctx, ".", false) == nil
 		close(f.done)
 	}
 	select {
 	case <-f.done:
+		return f.all
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
-	if f.err != nil { // whatever it was: it may have been the first one's alone
-		return s.dropCaches(ctx, zone, false)
-	}
-	return nil
 }
 
 // join takes part in the next flush, which the first one to do so makes; nil where
@@ -98,14 +98,6 @@ func (f *flushes) begin(ctx context.Context, next *flush) int {
 	defer f.mu.Unlock()
 	f.next, f.last = nil, time.Now()
 	return next.zones
-}
-
-// flushAll drops all that is cached; errEachAlone where that would be missed.
-func (s *Secondary) flushAll(ctx context.Context) error {
-	if !s.flushes.fewAsk(ctx, s.PowerDNS) {
-		return errEachAlone
-	}
-	return s.dropCaches(ctx, ".", false)
 }
 
 // fewAsk says whether few ask PowerDNS; false where that is not known.

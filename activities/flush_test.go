@@ -16,6 +16,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
+	"github.com/pdns-distribute/pdns-distribute/pdns/query"
 )
 
 // flushTest is a secondary whose flushes are noted, and may fail or wait.
@@ -153,16 +154,31 @@ func TestNewZonesWaitForTheirFlush(t *testing.T) {
 	require.Len(t, known, len(zones))
 }
 
-// Where the flush fails, nothing that a look at the zone shows tells that it is not answered for: it is transferred.
+// Where the flush fails, or the worker did not come to it, nothing that a look at the zone shows tells that it is not answered for:
+// it is transferred.
 func TestANewZoneWithoutItsFlushIsBroughtAgain(t *testing.T) {
 	f := newFlushTest(t, 0)
-	zone := f.publish(1)[0]
-	f.before = func(string) error { return errors.New("503") }
-	_, err := apply(f.secondary, zone)
-	require.ErrorContains(t, err, "503")
-	f.before = func(string) error { return nil }
-	result, err := apply(f.secondary, zone)
-	require.NoError(t, err)
-	require.Equal(t, activities.AppliedNow, result.Outcome)
-	require.NotEqual(t, dns.RcodeRefused, f.ask(zone))
+	for why, fault := range map[string]func() (mend func()){
+		"503": func() func() {
+			f.before = func(string) error { return errors.New("503") }
+			return func() { f.before = func(string) error { return nil } }
+		},
+		"no answer": func() func() {
+			asks := f.secondary.DNS
+			f.secondary.DNS = askerFunc(func(context.Context, string, string) (query.Answer, error) {
+				return query.Answer{}, errors.New("no answer")
+			})
+			return func() { f.secondary.DNS = asks }
+		},
+	} {
+		zone := f.publish(1)[0]
+		mend := fault()
+		_, err := apply(f.secondary, zone)
+		require.ErrorContains(t, err, why)
+		mend()
+		result, err := apply(f.secondary, zone)
+		require.NoError(t, err, why)
+		require.Equal(t, activities.AppliedNow, result.Outcome, why)
+		require.NotEqual(t, dns.RcodeRefused, f.ask(zone), why)
+	}
 }

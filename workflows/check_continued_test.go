@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -23,10 +22,7 @@ func (e *sweepTest) continued(t *testing.T, flow any, in CheckInput) CheckInput 
 	t.Helper()
 	e.SetCurrentHistorySize(longestHistory + 1)
 	e.ExecuteWorkflow(flow, in)
-	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, e.GetWorkflowError(), &next)
-	var handed CheckInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &handed))
+	handed, _ := handedOn[CheckInput](t, e)
 	require.NotNil(t, handed.Carried)
 	return handed
 }
@@ -153,8 +149,7 @@ func TestCheckGoesOnWithinItsTime(t *testing.T) {
 	carried, err := json.Marshal(CheckContentResult{SweepResult{CheckRun: CheckRun{StartedAt: started, RunID: "first"}}})
 	require.NoError(t, err)
 	env.ExecuteWorkflow(CheckContent, CheckInput{Carried: &CarriedCheck{Result: carried}})
-	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	_, next := handedOn[CheckInput](t, env)
 	require.InDelta(t, ContentCheck.Within-time.Hour, next.WorkflowRunTimeout, float64(time.Minute))
 }
 

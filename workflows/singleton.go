@@ -60,15 +60,15 @@ type singleRun struct {
 }
 
 func (s *singleRun) run(ctx workflow.Context, in CheckInput) error {
-	if err := s.begin(ctx, in); err != nil {
-		return err
-	}
 	var asked, covered, came CheckInput
 	if in.Carried != nil {
 		asked, covered = in.Carried.Asked, in.Carried.Covered
 		came = in
 		came.Carried = nil
 	} else {
+		if err := s.begin(ctx, in); err != nil {
+			return err
+		}
 		// The start and its first signal are one request, and so is all that has
 		// come before the first round begins.
 		asked = s.drain(in)
@@ -136,14 +136,12 @@ func (s *singleRun) begin(ctx workflow.Context, in CheckInput) error {
 	if trigger == "" {
 		trigger = TriggerManual
 	}
-	if in.Carried == nil {
-		s.result.RunID, s.result.StartedAt = workflow.GetInfo(ctx).WorkflowExecution.RunID, workflow.Now(ctx).UTC()
-		s.result.Trigger = trigger
-	}
+	s.result.RunID, s.result.StartedAt = workflow.GetInfo(ctx).WorkflowExecution.RunID, workflow.Now(ctx).UTC()
+	s.result.Trigger = trigger
 	if _, there := workflow.GetTypedSearchAttributes(ctx).GetKeyword(triggerAttribute); there {
 		return nil
 	}
-	return workflow.UpsertTypedSearchAttributes(ctx, triggerAttribute.ValueSet(s.result.Trigger))
+	return workflow.UpsertTypedSearchAttributes(ctx, triggerAttribute.ValueSet(trigger))
 }
 
 // drain adds all requests that have arrived to asked.

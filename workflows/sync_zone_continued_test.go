@@ -9,10 +9,8 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -29,10 +27,7 @@ func TestSyncZoneContinuesAsNewAndLosesNothing(t *testing.T) {
 		}
 	}, time.Second)
 	env.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org."})
-	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, env.GetWorkflowError(), &next)
-	var in SyncZoneInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	in, _ := handedOn[SyncZoneInput](t, env)
 	require.NotNil(t, in.Carried)
 	require.True(t, in.Carried.Requested, "the export that the signals asked for is still owed")
 	exported := env.exports.Load()

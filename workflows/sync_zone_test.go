@@ -11,10 +11,8 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -107,10 +105,7 @@ func (e *syncTest) run(t *testing.T, in SyncZoneInput) SyncZoneResult {
 func (e *syncTest) continued(t *testing.T) SyncZoneCarried {
 	t.Helper()
 	e.ExecuteWorkflow(SyncZone, SyncZoneInput{Zone: "example.org.", Trigger: TriggerEvent})
-	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, e.GetWorkflowError(), &next)
-	var in SyncZoneInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+	in, _ := handedOn[SyncZoneInput](t, e)
 	require.NotNil(t, in.Carried)
 	return *in.Carried
 }

@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +12,6 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
-	"github.com/pdns-distribute/pdns-distribute/stack/delay"
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
@@ -90,17 +87,6 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 
 // tries is how often a step is waited for, which begins milliseconds before the check's end.
 const tries = 5
-
-// moveAway has a secondary's connection to a server take a round trip, from its worker's next start on.
-func (s *site) moveAway(t *testing.T, name, address string, roundTrip time.Duration) {
-	t.Helper()
-	link, err := delay.Listen(t.Context(), address)
-	must(t, err)
-	link.SetRoundTrip(roundTrip)
-	settings, err := os.ReadFile(s.ConfigPath(name))
-	must(t, err)
-	must(t, os.WriteFile(s.ConfigPath(name), bytes.ReplaceAll(settings, []byte(address), []byte(link.Address())), 0o600))
-}
 
 // workersOf are the processes that may be at work at a step. The primary is the last one to start again: what it asks a
 // secondary for shall not wait too long.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/pdns-distribute/pdns-distribute/stack/delay"
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
@@ -191,4 +193,15 @@ func (s *site) waitRight(t testing.TB, since time.Time) time.Duration {
 		must(t, s.right(t.Context(), b.zone))
 	}
 	return took
+}
+
+// moveAway has a secondary's connection to a server take a round trip, from its worker's next start on.
+func (s *site) moveAway(t *testing.T, name, address string, roundTrip time.Duration) {
+	t.Helper()
+	link, err := delay.Listen(t.Context(), address)
+	must(t, err)
+	link.SetRoundTrip(roundTrip)
+	settings, err := os.ReadFile(s.ConfigPath(name))
+	must(t, err)
+	must(t, os.WriteFile(s.ConfigPath(name), bytes.ReplaceAll(settings, []byte(address), []byte(link.Address())), 0o600))
 }
