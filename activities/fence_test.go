@@ -379,10 +379,14 @@ func TestReconcileBringsWhatIsMissingAndDeletesOnlyTombstones(t *testing.T) {
 		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
 		require.NoError(t, err)
 	}
-	reconcile := func() activities.ReconcileZonesResult {
-		result, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, activities.ReconcileZonesInput{})
-		require.NoError(t, err)
-		return result
+	// To its end: what SQLite refuses, while something else is written, is left to the next piece.
+	reconcile := func() (all activities.ReconcileZonesResult) {
+		for more := true; more; more = all.Remaining > 0 {
+			piece, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, activities.ReconcileZonesInput{})
+			require.NoError(t, err)
+			all.Add(piece)
+		}
+		return all
 	}
 	require.Equal(t, 3, reconcile().Applied)
 	require.Equal(t, 3, reconcile().Current)
@@ -392,8 +396,8 @@ func TestReconcileBringsWhatIsMissingAndDeletesOnlyTombstones(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zones[1]), "somebody deleted it by hand")
 	result := reconcile()
-	require.Equal(t, 1, result.Deleted)
-	require.Equal(t, 1, result.Applied)
+	require.Equal(t, 1, result.Deleted, "%+v", result)
+	require.Equal(t, 1, result.Applied, "%+v", result)
 	requireTXT(t, h.secondary.DNSAddress, zones[1], "first")
 }
 

@@ -93,7 +93,11 @@ func TestEnsureSchedules(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for range 3 {
-		all.Go(func() { ensure() })
+		all.Go(func() {
+			if _, err := temporal.EnsureSchedules(t.Context(), c, []temporal.Schedule{spec}); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	all.Wait()
 	if d := describe(); d.Schedule.Spec.Intervals[0].Every != 15*time.Minute || d.Schedule.Policy.Overlap != enums.SCHEDULE_OVERLAP_POLICY_SKIP {

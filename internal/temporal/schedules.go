@@ -20,6 +20,11 @@ import (
 // enough after an outage: every check compares the whole state.
 const catchUp = time.Minute
 
+// scheduleTimeout bounds what is done with one schedule: of it the client gives
+// half to one request, and Temporal's own scheduler may take seconds to answer
+// on a busy host.
+const scheduleTimeout = 20 * time.Second
+
 // Schedule is one workflow that Temporal starts at intervals. Starts that find
 // the last one still running are left out.
 type Schedule struct {
@@ -78,7 +83,7 @@ func OldestSchedule(ctx context.Context, c client.Client, schedules []Schedule) 
 }
 
 func ensureSchedule(ctx context.Context, c client.Client, want Schedule) (created bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
 	defer cancel()
 	input, err := converter.GetDefaultDataConverter().ToPayload(want.Input)
 	if err != nil {
