@@ -12,8 +12,8 @@ case $purpose in demo | test | lint | vulncheck) ;; *) echo "usage: stack/setup.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdns-distribute/tools
 bin=$root/bin
-# Everything here is pure Go. One setting for all of it, so that nothing is compiled twice.
-export CGO_ENABLED=0
+# Everything here is pure Go. One setting for all of it, also for all checkouts, so that nothing is compiled twice.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath"
 
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
 fail() { printf '\nsetup: %s\n' "$*" >&2; exit 1; }
