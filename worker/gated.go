@@ -26,17 +26,26 @@ const (
 // it does not. A stopped worker of the SDK cannot start again, so each opening
 // makes new ones.
 type Gated struct {
-	logger  *slog.Logger
-	create  func() []worker.Worker
+	logger *slog.Logger
+	// create makes the workers, each with this as its OnFatalError.
+	create  func(gaveUp func(error)) []worker.Worker
 	running []worker.Worker
 	open    atomic.Bool
 }
 
-func newGated(logger *slog.Logger, create func() []worker.Worker) *Gated {
+func newGated(logger *slog.Logger, create func(gaveUp func(error)) []worker.Worker) *Gated {
 	return &Gated{logger: logger, create: create}
 }
 
-// Open says whether the workers run.
+// gaveUp has new workers made: the SDK stops one for good on an error that it
+// takes for lasting, such as a namespace that a Temporal which was away for over two
+// minutes, and has lost its data, does not have yet.
+func (g *Gated) gaveUp(err error) {
+	g.logger.Warn("a worker gave up, starting it anew", "error", err)
+	g.open.Store(false)
+}
+
+// Open says whether the workers run, all of them.
 func (g *Gated) Open() bool { return g.open.Load() }
 
 // Run asks probe every second and keeps the gate accordingly, until ctx ends;
@@ -87,7 +96,8 @@ func ask(ctx context.Context, probe func(context.Context) error) error {
 
 // start fails while Temporal is unreachable; it is tried again.
 func (g *Gated) start() error {
-	for _, w := range g.create() {
+	g.stop() // those that are left where one gave up
+	for _, w := range g.create(g.gaveUp) {
 		if err := w.Start(); err != nil {
 			g.stop()
 			return fmt.Errorf("start a worker: %w", err)

@@ -60,13 +60,14 @@ type Primary struct {
 // workflow, as local activities; the queue carries no other activities. It is
 // to run whether PowerDNS answers or not: workflows have other things to do.
 func (p Primary) Workflows() *Gated {
-	return newGated(p.Logger, func() []worker.Worker {
+	return newGated(p.Logger, func(gaveUp func(error)) []worker.Worker {
 		w := worker.New(p.Client, workflows.WorkflowQueue, worker.Options{
 			LocalActivityWorkerOnly:                 true,
 			MaxConcurrentLocalActivityExecutionSize: exportsAtOnce,
 			WorkflowTaskPollerBehavior:              pollers(),
 			StickyScheduleToStartTimeout:            stickyWithin,
 			WorkerStopTimeout:                       stopWithin,
+			OnFatalError:                            gaveUp,
 		})
 		RegisterWorkflows(w)
 		w.RegisterActivity(p.Activity)
@@ -80,7 +81,7 @@ func (p Primary) Workflows() *Gated {
 // primaries share and this host's own. While PowerDNS is down they take
 // nothing, so another primary does the work, or it waits.
 func (p Primary) Exports() *Gated {
-	return newGated(p.Logger, func() []worker.Worker {
+	return newGated(p.Logger, func(gaveUp func(error)) []worker.Worker {
 		var workers []worker.Worker
 		for _, queue := range []string{workflows.PrimaryQueue, workflows.PrimaryHostQueue(p.Activity.ID)} {
 			w := worker.New(p.Client, queue, worker.Options{
@@ -88,6 +89,7 @@ func (p Primary) Exports() *Gated {
 				MaxConcurrentActivityExecutionSize: exportsAtOnce,
 				ActivityTaskPollerBehavior:         pollers(),
 				WorkerStopTimeout:                  stopWithin,
+				OnFatalError:                       gaveUp,
 			})
 			w.RegisterActivity(p.Activity)
 			w.RegisterActivity(p.Directory)
@@ -104,12 +106,13 @@ func (p Primary) Exports() *Gated {
 
 // Secondary returns the gated worker of one secondary's queue.
 func Secondary(c client.Client, activity *activities.Secondary, logger *slog.Logger) *Gated {
-	return newGated(logger, func() []worker.Worker {
+	return newGated(logger, func(gaveUp func(error)) []worker.Worker {
 		w := worker.New(c, workflows.SecondaryHostQueue(activity.ID), worker.Options{
 			DisableWorkflowWorker:              true,
 			MaxConcurrentActivityExecutionSize: appliesAtOnce,
 			ActivityTaskPollerBehavior:         pollers(),
 			WorkerStopTimeout:                  stopWithin,
+			OnFatalError:                       gaveUp,
 		})
 		w.RegisterActivity(activity)
 		return []worker.Worker{w}
