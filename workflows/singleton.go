@@ -83,8 +83,9 @@ func (s *singleRun) run(ctx workflow.Context, in CheckInput) error {
 			return s.goOn(ctx, s.drain(came), asked, covered)
 		case err != nil:
 			s.result.Outcome, s.result.Error = OutcomeFailed, failureText(err)
+		default:
+			covered = covered.with(asked)
 		}
-		covered = covered.with(asked)
 		var more bool
 		asked, more = s.drain(came).beyond(covered)
 		if !more {
@@ -175,7 +176,7 @@ func forward[R any](ctx workflow.Context, check Check, in CheckInput) (R, error)
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("one run is at work at a time: waiting for workflow **%s**", check.ID))
 	var result R
 	var joined activities.JoinWorkflowResult
-	err := join(ctx, check.Type, in, check.Within).Get(ctx, &joined)
+	err := join(ctx, check.Type, in, check.Within+time.Minute).Get(ctx, &joined)
 	if err == nil {
 		err = json.Unmarshal(joined.Result, &result)
 	}

@@ -35,10 +35,11 @@ func checkDrill(ctx workflow.Context, in CheckInput) (drillResult, error) {
 	var result drillResult
 	return singleton(ctx, drill, in, &result, func(ctx workflow.Context, asked CheckInput) error {
 		result.Did = append(result.Did, asked)
+		err := workflow.Sleep(ctx, time.Minute)
 		if asked.Reason == "fail" {
-			return errDrill
+			err = errDrill
 		}
-		return workflow.Sleep(ctx, time.Minute)
+		return err
 	})
 }
 
@@ -109,6 +110,12 @@ func TestCheckThatFailsSaysSo(t *testing.T) {
 	require.Equal(t, OutcomeFailed, result.Outcome)
 	require.Equal(t, errDrill.Error(), result.Error)
 	require.Equal(t, OutcomeFailed, noted.Outcome)
+}
+
+// What a round that failed was to do is not done: who asks for it meanwhile gets another one.
+func TestCheckRoundThatFailsServesNobody(t *testing.T) {
+	result, _ := run(t, CheckInput{Reason: "fail", All: true}, CheckInput{All: true, Reason: "again"})
+	require.Equal(t, []CheckInput{{Reason: "fail", All: true}, {All: true, Reason: "again"}}, result.Did)
 }
 
 func TestCheckUnderAnyOtherIDHandsOver(t *testing.T) {

@@ -113,8 +113,8 @@ func (p *primary) startProxy(ctx context.Context) error {
 	}
 	p.returned = append(p.returned, server.Drain)
 	p.group.Go(func() error { return server.Run(ctx) })
-	p.group.Go(func() error {
-		return p.registration(discovery.ServiceProxy, conf.Proxy.Listen).Run(ctx, p.probe().Check)
+	p.goRun(ctx, func(ctx context.Context) {
+		p.registration(discovery.ServiceProxy, conf.Proxy.Listen).Run(ctx, p.probe().Check)
 	})
 	return nil
 }
@@ -145,12 +145,20 @@ func (p *primary) startTrigger(ctx context.Context) error {
 	return nil
 }
 
-// recheck has everything compared and exported again after a loss of data: events
-// and workflows under way went with it.
+// recheck has everything compared and exported again after a loss of data, and waits
+// until that is done: events and workflows under way went with it.
 func (p *primary) recheck(ctx context.Context, lost []string) error {
-	_, err := p.dispatcher.Check(ctx, workflows.HealthCheck, workflows.CheckInput{
+	run, err := p.dispatcher.Check(ctx, workflows.HealthCheck, workflows.CheckInput{
 		Trigger: workflows.TriggerReturn, Reason: "lost and made again: " + strings.Join(lost, ", "), Fresh: true, All: true,
 	})
+	if err != nil {
+		return err
+	}
+	var result workflows.CheckHealthResult
+	err = p.temporal.GetWorkflow(ctx, workflows.HealthCheck.ID, run).Get(ctx, &result)
+	if err == nil && result.Outcome == workflows.OutcomeFailed {
+		err = fmt.Errorf("health check: %s", result.Error)
+	}
 	return err
 }
 
@@ -174,8 +182,8 @@ func (p *primary) startWorker(ctx context.Context) error {
 		flows.Run(ctx, func(context.Context) error { return nil }, func() {})
 	})
 	p.goRun(ctx, func(ctx context.Context) { exports.Run(ctx, p.probe().Check, func() {}) })
-	p.group.Go(func() error {
-		return p.registration(discovery.ServicePrimary, p.conf.PowerDNS.DNSAddress, "primary").Run(ctx, p.probe().Check)
+	p.goRun(ctx, func(ctx context.Context) {
+		p.registration(discovery.ServicePrimary, p.conf.PowerDNS.DNSAddress, "primary").Run(ctx, p.probe().Check)
 	})
 	return nil
 }

@@ -90,7 +90,8 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		return nil
 	})
 	group.Go(func() error {
-		return c.registration(discovery.ServiceSecondary, conf.Secondary.AdvertiseDNSAddress, "secondary").Run(ctx, c.probe().Check)
+		c.registration(discovery.ServiceSecondary, conf.Secondary.AdvertiseDNSAddress, "secondary").Run(ctx, c.probe().Check)
+		return nil
 	})
 	return group.Wait()
 }

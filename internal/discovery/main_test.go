@@ -57,7 +57,7 @@ func operator(t *testing.T) *api.Client {
 type host struct {
 	down    atomic.Bool
 	version atomic.Pointer[string]
-	stop    func() error
+	stop    func()
 }
 
 func (h *host) probe(context.Context) error {
@@ -78,10 +78,10 @@ func register(t *testing.T, id string) *host {
 		Tags: []string{"dns"}, Version: "1.2.3", PDNSVersion: func(context.Context) string { return *h.version.Load() },
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx, h.probe) }()
-	h.stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	t.Cleanup(func() { _ = h.stop() })
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx, h.probe) })
+	h.stop = func() { cancel(); running.Wait() }
+	t.Cleanup(h.stop)
 	return h
 }
 

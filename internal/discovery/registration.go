@@ -48,9 +48,10 @@ type Registration struct {
 // Run registers the role and tells Consul every 3 s what probe says: nil is
 // passing, an error critical, with its text shown. An agent that is away is
 // tried on; one that forgot the role gets it again. When ctx ends the role is
-// deregistered, and an error of that is returned. A host that dies stays
+// deregistered; where that fails, it stays registered as one that died does, which
+// is logged. A host that dies stays
 // registered as critical: a stale secondary is to be seen, not to vanish.
-func (r *Registration) Run(ctx context.Context, probe func(context.Context) error) error {
+func (r *Registration) Run(ctx context.Context, probe func(context.Context) error) {
 	pusher := pusher{Registration: r, state: outage.Log{Logger: r.Client.log, What: "Consul registration of " + r.Service}}
 	tick := time.NewTicker(pushEvery)
 	defer tick.Stop()
@@ -58,7 +59,10 @@ func (r *Registration) Run(ctx context.Context, probe func(context.Context) erro
 		pusher.push(ctx, probe)
 		select {
 		case <-ctx.Done():
-			return r.deregister(ctx)
+			if err := r.deregister(ctx); err != nil {
+				r.Client.log.Warn("still registered", "error", err)
+			}
+			return
 		case <-tick.C:
 		}
 	}

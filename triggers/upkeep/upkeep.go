@@ -60,14 +60,13 @@ type Upkeep struct {
 	Resume func(ctx context.Context, hold string) error
 	Logger *slog.Logger
 	// OnRecreated is called with the names of what had existed and had to be
-	// made again, until it returns no error. Optional.
+	// made again, until it returns no error: a minute after one. It may wait for what
+	// it has started; one call is under way at a time. Optional.
 	OnRecreated func(ctx context.Context, what []string) error
 
 	wake  chan struct{}
 	youth time.Duration
-	// untold is what OnRecreated has not taken yet.
-	untold []string
-	told   *outage.Log
+	telling
 }
 
 // New returns u ready to run.
@@ -89,7 +88,8 @@ func (u *Upkeep) Wake() {
 // ctx ends. Failures are logged when they change and tried again within seconds.
 func (u *Upkeep) Run(ctx context.Context) {
 	parts := u.parts()
-	u.told = &outage.Log{Logger: u.Logger, What: "start of what follows a loss of data"}
+	u.state = &outage.Log{Logger: u.Logger, What: "what follows a loss of data"}
+	defer u.hangUp()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -163,7 +163,7 @@ func (u *Upkeep) pass(ctx context.Context, parts []*part) {
 		slices.Sort(again)
 		u.Logger.Warn("made again what had been lost", "what", again)
 	}
-	u.tell(ctx, again)
+	u.tell(ctx, again, u.OnRecreated)
 }
 
 // lookNow has parts looked at in this pass, whatever their interval.
@@ -171,18 +171,4 @@ func lookNow(parts []*part) {
 	for _, p := range parts {
 		p.next = time.Time{}
 	}
-}
-
-// tell hands what was made again to OnRecreated, with what it has not taken yet.
-func (u *Upkeep) tell(ctx context.Context, again []string) {
-	u.untold = append(u.untold, again...)
-	if len(u.untold) == 0 || u.OnRecreated == nil {
-		return
-	}
-	if err := u.OnRecreated(ctx, u.untold); err != nil {
-		u.told.Failed(err)
-		return
-	}
-	u.told.OK()
-	u.untold = nil
 }
