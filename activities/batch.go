@@ -42,6 +42,8 @@ type ZonesInput struct {
 	Force bool `json:"force,omitempty"`
 	// Proxied says what API calls through our proxies asked for, of all of them.
 	Proxied pdns.Proxied `json:"proxied,omitempty"`
+	// Trigger is what asks for the batch; StartSyncs hands it on.
+	Trigger string `json:"trigger,omitempty"`
 	// Primary and Taken are those of ExportZoneInput, for all zones.
 	Primary string `json:"primary,omitempty"`
 	Taken   bool   `json:"taken,omitempty"`
@@ -305,18 +307,27 @@ func (b *verifiedBatch) note(zone string, targets []Target, states []pdns.Served
 
 // Starter starts syncs.
 type Starter interface {
-	// StartSync has a zone synced for what in says of who asks (Primary, Taken,
-	// Proxied), and returns nil once Temporal has taken the request.
+	// StartSync has a zone synced for what in says of who asks (Trigger, Primary,
+	// Taken, Proxied), and returns nil once Temporal has taken the request.
 	StartSync(ctx context.Context, zone string, in ZonesInput) error
 }
 
 // StartSyncs has zones synced alone. Doing it twice is harmless: a running sync
 // takes a second request as a signal.
 func (d *Directory) StartSyncs(ctx context.Context, in ZonesInput) error {
+	return startEach(ctx, in.Zones, func(zone string) error { return d.Starter.StartSync(ctx, zone, in) })
+}
+
+// startEach has the sync of each zone started. One that can never be is logged, and
+// does not keep the others from theirs.
+func startEach(ctx context.Context, zones []string, start func(zone string) error) error {
 	var done atomic.Int64
-	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	for _, zone := range in.Zones {
-		if err := d.Starter.StartSync(ctx, zone, in); err != nil {
+	defer beat(ctx, func() any { return batchProgress{done.Load(), len(zones)} })()
+	for _, zone := range zones {
+		switch err := start(zone); {
+		case errors.Is(err, ErrNeverSynced):
+			activity.GetLogger(ctx).Error("a zone is left out", "zone", zone, "error", err)
+		case err != nil:
 			return fmt.Errorf("start the sync of zone %s: %w", zone, err)
 		}
 		done.Add(1)

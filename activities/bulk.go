@@ -108,6 +108,15 @@ func (b *brought) failure() error {
 	return errors.New(b.first.Error())
 }
 
+// giveUp counts those that failed among the hopeless: whoever compares next finds
+// them again.
+func (b *brought) giveUp() {
+	if b.why == nil {
+		b.why = b.first
+	}
+	b.hopeless, b.failed, b.first = append(b.hopeless, b.failed...), nil, nil
+}
+
 // reason is what was wrong with the first hopeless zone, empty when there is none.
 func (b *brought) reason() string {
 	if b.why == nil {

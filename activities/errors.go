@@ -67,6 +67,10 @@ func message(err error) string {
 	return strings.Replace(err.Error(), app.Error(), app.Message(), 1)
 }
 
+// ErrNeverSynced marks a zone whose sync nothing can start, as a [Starter] or
+// [Syncs] says: its name makes too long a workflow ID.
+var ErrNeverSynced = errors.New("can never be synced alone")
+
 // errPaused marks that a secondary is paused.
 var errPaused = errors.New("paused")
 

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -54,8 +56,8 @@ type ReconcileZonesResult struct {
 	// one: a fresh export of them was asked for.
 	Ahead      int      `json:"ahead"`
 	AheadZones []string `json:"ahead_zones,omitempty"`
-	// Failed counts zones that this secondary can never hold as things are;
-	// Reason is what was wrong with the first of them.
+	// Failed counts zones that this secondary can never hold as things are, or that
+	// failed again and again; Reason is what was wrong with the first of them.
 	Failed      int      `json:"failed,omitempty"`
 	FailedZones []string `json:"failed_zones,omitempty"`
 	Reason      string   `json:"reason,omitempty"`
@@ -124,13 +126,16 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if brought.outcomes[AppliedPaused] > 0 {
 		return ReconcileZonesResult{}, classify(fmt.Errorf("after %d of %d zones: %w", done.Load(), len(work.todo), pausedError(s.ID)))
 	}
+	if begun > 0 && len(brought.failed) == begun && begun == len(work.todo) {
+		if activity.GetInfo(ctx).Attempt < batchAttempts {
+			// Retryable whatever the first failure was: the next attempt has only
+			// the failed zones left.
+			return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d zones failed, the first: %w", s.ID, begun, brought.failure())
+		}
+		brought.giveUp()
+	}
 	// Those that failed come last.
 	work.todo = slices.Concat(work.todo[begun:], brought.failed)
-	if begun > 0 && len(brought.failed) == begun && len(work.todo) == begun {
-		// Retryable whatever the first failure was: the next attempt has only
-		// the failed zones left.
-		return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d zones failed, the first: %w", s.ID, begun, brought.failure())
-	}
 	if len(work.todo) > 0 {
 		s.full.Store(work)
 	}

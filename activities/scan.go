@@ -254,12 +254,7 @@ func (s *Scanner) choose(both sides, now time.Time) (chosen pdns.Drift, waiting 
 // start has zones synced, few of them each alone.
 func (s *Scanner) start(ctx context.Context, zones []string, trigger string, now time.Time) error {
 	if len(zones) <= scanAlone {
-		for _, zone := range zones {
-			if err := s.Syncs.StartSync(ctx, zone, trigger); err != nil {
-				return err
-			}
-		}
-		return nil
+		return startEach(ctx, zones, func(zone string) error { return s.Syncs.StartSync(ctx, zone, trigger) })
 	}
 	for i, batch := range slices.Collect(slices.Chunk(zones, batchZones)) {
 		if err := s.Syncs.StartBatch(ctx, batchName(trigger, now, i), batch, trigger); err != nil {

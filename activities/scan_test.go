@@ -45,6 +45,7 @@ func (f *fakeZones) Newest(context.Context) (map[string]pdns.Version, error) { r
 // fakeSyncs notes what is started.
 type fakeSyncs struct {
 	fails           error
+	never           string
 	alone, leftOver []string
 	batches         [][]string
 	// publish is called for each batch that is waited for.
@@ -54,6 +55,9 @@ type fakeSyncs struct {
 func (f *fakeSyncs) StartSync(_ context.Context, zone, _ string) error {
 	if f.fails != nil {
 		return f.fails
+	}
+	if zone == f.never {
+		return activities.ErrNeverSynced
 	}
 	f.alone = append(f.alone, zone)
 	return nil
@@ -239,4 +243,12 @@ func TestSurveyOfAllExportsEveryZone(t *testing.T) {
 	_, err := run[activities.SurveyZonesResult](s, s.SurveyZones, activities.SurveyZonesInput{All: true})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a.", "b.", "gone."}, asked)
+}
+
+// A zone whose sync nothing can start does not keep the others from theirs.
+func TestScanLeavesOutWhatCanNeverBeSynced(t *testing.T) {
+	syncs := &fakeSyncs{never: "two.example."}
+	zones := &fakeZones{listed: []api.Zone{native("one.example.", 1), native("two.example.", 1), native("three.example.", 1)}}
+	scan(t, newScanner(zones, syncs))
+	require.Equal(t, []string{"one.example.", "three.example."}, syncs.started())
 }

@@ -143,13 +143,5 @@ func (s *Scanner) syncAll(ctx context.Context, zones []string, trigger string, n
 // published: where every primary says that such a zone is gone, a tombstone is.
 // Doing it twice is harmless: a running sync takes a second request as a signal.
 func (s *Scanner) SyncLeftOvers(ctx context.Context, in ZonesInput) error {
-	var done atomic.Int64
-	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
-	for _, zone := range in.Zones {
-		if err := s.Syncs.SyncLeftOver(ctx, zone); err != nil {
-			return fmt.Errorf("start the sync of zone %s: %w", zone, err)
-		}
-		done.Add(1)
-	}
-	return nil
+	return startEach(ctx, in.Zones, func(zone string) error { return s.Syncs.SyncLeftOver(ctx, zone) })
 }

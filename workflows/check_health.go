@@ -3,6 +3,7 @@ package workflows
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -19,6 +20,9 @@ const (
 	// syncs of their own make.
 	settleWait  = 3 * time.Second
 	settleLooks = 5
+	// reportWithin is how long what comes after the last wait for another workflow
+	// may take: to compare once more, and to tell.
+	reportWithin = 15 * time.Minute
 )
 
 // CheckHealthResult is the report of a health check.
@@ -81,17 +85,23 @@ func (h *healthCheck) other(ctx workflow.Context, check Check, in CheckInput) *S
 	var joined activities.JoinWorkflowResult
 	ended := &SweepResult{}
 	asked := CheckInput{Trigger: TriggerHealthCheck, Reason: in.Reason, Fresh: in.Fresh, Sample: wholeSample}
-	err := join(ctx, check.Type, asked, check.Within).Get(ctx, &joined)
+	err := join(ctx, check.Type, asked, h.joinWithin(ctx)).Get(ctx, &joined)
 	if err == nil {
 		err = json.Unmarshal(joined.Result, ended)
 	}
 	if err != nil {
-		ended.Outcome, ended.Error = OutcomeFailed, failureText(err)
+		ended.Outcome, ended.Error = OutcomeFailed, fmt.Sprintf("%s has no report yet: %s", check.ID, failureText(err))
 	}
 	if ended.Outcome != OutcomeInSync {
 		h.result.Outcome = OutcomePartial
 	}
 	return ended
+}
+
+// joinWithin is how long this check waits for another workflow: a report that tells
+// of one that has not ended is better than none.
+func (h *healthCheck) joinWithin(ctx workflow.Context) time.Duration {
+	return max(time.Minute, HealthCheck.Within-reportWithin-workflow.Now(ctx).Sub(h.result.StartedAt))
 }
 
 func (h *healthCheck) whole(ctx workflow.Context, in CheckInput) error {

@@ -21,7 +21,7 @@ func (h *healthCheck) repair(ctx workflow.Context) bool {
 			continue
 		}
 		in := ReconcileSecondaryInput{Secondary: s.ID, Trigger: TriggerHealthCheck, Reason: "the health check found differences"}
-		repairs = append(repairs, join(ctx, ReconcileSecondaryType, in, reconcileWithin))
+		repairs = append(repairs, join(ctx, ReconcileSecondaryType, in, h.joinWithin(ctx)))
 		if zones := s.Found.AnsweredZones; len(zones) > 0 {
 			summary := fmt.Sprintf("bring %d zones that %s answers wrongly", len(zones), s.ID)
 			repairs = append(repairs, workflow.ExecuteActivity(batching(ctx, SecondaryHostQueue(s.ID), len(zones), summary),

@@ -161,15 +161,15 @@ func reconciling(ctx workflow.Context, id string) workflow.Context {
 	})
 }
 
-// joining is for waiting until another workflow has ended, which is bounded by
-// that one's own bound and what comes before it.
+// joining is for waiting until another workflow has ended, however often the one
+// that waits dies.
 func joining(ctx workflow.Context, workflowType string, within time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:           PrimaryQueue,
-		StartToCloseTimeout: within + time.Minute,
-		HeartbeatTimeout:    heartbeatTimeout,
-		RetryPolicy:         retries(500*time.Millisecond, 0),
-		Summary:             "wait for " + workflowType,
+		TaskQueue:              PrimaryQueue,
+		ScheduleToCloseTimeout: within,
+		HeartbeatTimeout:       heartbeatTimeout,
+		RetryPolicy:            retries(500*time.Millisecond, 0),
+		Summary:                "wait for " + workflowType,
 	})
 }
 

@@ -79,9 +79,6 @@ func (r *secondaryReconcile) run(ctx workflow.Context) (ReconcileSecondaryResult
 	for again := true; again; again = r.drain() {
 		r.drain() // requests until now are served by this round
 		r.round(ctx)
-		if r.result.Rounds%continueAfter == 0 && r.requests.Len() == 0 {
-			break
-		}
 	}
 	return r.result, workflow.UpsertTypedSearchAttributes(ctx, outcomeAttribute.ValueSet(r.result.Outcome))
 }

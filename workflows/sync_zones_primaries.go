@@ -18,7 +18,7 @@ func (b *zoneBatch) exportOn(ctx workflow.Context, queue string, in activities.Z
 
 // asking is what asks for these zones of the batch.
 func (b *zoneBatch) asking(zones []string) activities.ZonesInput {
-	return activities.ZonesInput{Zones: zones, Primary: b.in.Primary, Taken: b.in.Taken, Above: b.in.Above, Proxied: b.in.Proxied}
+	return activities.ZonesInput{Zones: zones, Trigger: b.in.Trigger, Primary: b.in.Primary, Taken: b.in.Taken, Above: b.in.Above, Proxied: b.in.Proxied}
 }
 
 // askPublishers has the primaries whose versions contradict what the exporter

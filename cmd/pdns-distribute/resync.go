@@ -169,10 +169,11 @@ func resyncSecondary(ctx context.Context, c *connections, out io.Writer, id stri
 // reconcile has a secondary compared in full and waits for the end.
 func reconcile(ctx context.Context, c *connections, in workflows.ReconcileSecondaryInput) (workflows.ReconcileSecondaryResult, error) {
 	var result workflows.ReconcileSecondaryResult
-	if err := c.dispatcher.ReconcileSecondary(ctx, in); err != nil {
+	run, err := c.dispatcher.JoinReconcile(ctx, in)
+	if err != nil {
 		return result, err
 	}
-	if err := c.temporal.GetWorkflow(ctx, workflows.ReconcileSecondaryID(in.Secondary), "").Get(ctx, &result); err != nil {
+	if err := c.temporal.GetWorkflow(ctx, workflows.ReconcileSecondaryID(in.Secondary), run).Get(ctx, &result); err != nil {
 		return result, fmt.Errorf("reconcile secondary %s: %w", in.Secondary, err)
 	}
 	return result, nil

@@ -36,14 +36,14 @@ type syncs struct {
 }
 
 func (s syncs) StartSync(ctx context.Context, zone, trigger string) error {
-	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger, Primary: s.self},
-		workflows.ZoneChange{Trigger: trigger, Primary: s.self})
+	return possible(s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger, Primary: s.self},
+		workflows.ZoneChange{Trigger: trigger, Primary: s.self}))
 }
 
 func (s syncs) SyncLeftOver(ctx context.Context, zone string) error {
 	const trigger = workflows.TriggerHealthCheck
-	return s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger, LeftOver: true},
-		workflows.ZoneChange{Trigger: trigger, LeftOver: true})
+	return possible(s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger, LeftOver: true},
+		workflows.ZoneChange{Trigger: trigger, LeftOver: true}))
 }
 
 func (s syncs) StartBatch(ctx context.Context, name string, zones []string, trigger string) error {
