@@ -56,6 +56,7 @@ type SyncZoneCarried struct {
 	Changes        int                 `json:"changes"`
 	Exports        int                 `json:"exports"`
 	Repaired       int                 `json:"repaired"`
+	Outcome        string              `json:"outcome,omitempty"`
 	Error          string              `json:"error,omitempty"`
 }
 
@@ -155,7 +156,7 @@ func (s *zoneSync) resume(c SyncZoneCarried) {
 	s.counts, s.requested, s.anyAsks = c, c.Requested, c.Requested
 	s.newest, s.targets, s.timing = c.Newest, c.Targets, c.Timing
 	s.uncheckedSince, s.primaries, s.lastError, s.proxied = c.UncheckedSince, c.Primaries, c.Error, c.Proxied
-	s.unproven = c.Unproven
+	s.unproven, s.outcome = c.Unproven, c.Outcome
 	for _, status := range c.Secondaries {
 		s.hosts[status.ID] = &hostSync{sync: s, status: status, owed: status.State == StatePending}
 	}
@@ -310,7 +311,7 @@ func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	carried.Newest, carried.Targets, carried.Timing = s.newest, s.targets, s.timing
 	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested || s.signals >= continueAfter, s.lastError
 	carried.Secondaries, carried.Primaries, carried.Proxied = s.statuses(), s.primaries, s.proxied
-	carried.Unproven = s.unproven
+	carried.Unproven, carried.Outcome = s.unproven, s.outcome
 	if s.checking && carried.UncheckedSince.IsZero() {
 		carried.UncheckedSince = workflow.Now(ctx)
 	}

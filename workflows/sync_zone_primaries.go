@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type primaries struct {
 	// one that must be asked was first found absent. Zero once they do not.
 	DoubtSince  time.Time `json:"doubt_since,omitzero"`
 	AbsentSince time.Time `json:"absent_since,omitzero"`
+	// Absent are those that AbsentSince counts for.
+	Absent []string `json:"absent,omitempty"`
 	// Looks counts how often it was looked again since the last change.
 	Looks int `json:"looks,omitempty"`
 }
@@ -49,14 +52,19 @@ func (p *primaries) changed(ctx workflow.Context, taker string, taken bool) {
 	}
 }
 
-// absent notes that one did not answer when it was asked, and returns how long
-// it is still waited for.
-func (p *primaries) absent(asked, now time.Time, maxLag time.Duration) time.Duration {
-	if p.AbsentSince.IsZero() {
+// absent notes that some did not answer when they were asked, and returns how long
+// they are still waited for: each has maxLag, so one that joins them begins it anew.
+func (p *primaries) absent(ids []string, asked, now time.Time, maxLag time.Duration) time.Duration {
+	joined := slices.ContainsFunc(ids, func(id string) bool { return !slices.Contains(p.Absent, id) })
+	if p.AbsentSince.IsZero() || joined {
 		p.AbsentSince = asked
 	}
+	p.Absent = ids
 	return p.AbsentSince.Add(maxLag).Sub(now)
 }
+
+// present notes that all answered.
+func (p *primaries) present() { p.AbsentSince, p.Absent = time.Time{}, nil }
 
 // unclear is for how long it is worth looking again after this export.
 func (p *primaries) unclear(now time.Time, result activities.ExportZoneResult) time.Duration {
@@ -91,7 +99,8 @@ func (s *zoneSync) agree(ctx workflow.Context, found activities.ExportZoneResult
 			p.DoubtSince = workflow.Now(ctx)
 		}
 	default:
-		p.DoubtSince, p.AbsentSince = time.Time{}, time.Time{}
+		p.DoubtSince = time.Time{}
+		p.present()
 		return found, nil
 	}
 	if found.Outcome == activities.ExportGone {
@@ -110,10 +119,10 @@ func (s *zoneSync) askPublisher(ctx workflow.Context, behind activities.ExportZo
 	asked := workflow.Now(ctx)
 	again := s.exportInput(behind.Primary)
 	if _, err := s.exportOn(ctx, s.exportInput(publisher)); err == nil {
-		p.AbsentSince = time.Time{}
+		p.present()
 		behind.Reason += ": nothing is published until they agree; see to the replication of their databases"
 	} else {
-		left := p.absent(asked, workflow.Now(ctx), behind.Timing.MaxLag)
+		left := p.absent([]string{publisher}, asked, workflow.Now(ctx), behind.Timing.MaxLag)
 		behind.Reason += fmt.Sprintf(" and does not answer: nothing is published for another %s", left.Round(time.Second))
 		if left > 0 {
 			return behind, nil
@@ -138,12 +147,12 @@ func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneR
 	asked := workflow.Now(ctx)
 	holding, absent := s.askPeers(ctx, gone.Peers)
 	if len(holding) > 0 {
-		s.primaries.AbsentSince = time.Time{}
+		s.primaries.present()
 		gone.Reason = fmt.Sprintf("zone %s is gone on primary %s but still on %s: not deleted until they agree", s.in.Zone, gone.Primary, strings.Join(holding, ", "))
 		return gone, nil
 	}
 	if len(absent) > 0 {
-		if left := s.primaries.absent(asked, workflow.Now(ctx), gone.Timing.MaxLag); left > 0 {
+		if left := s.primaries.absent(absent, asked, workflow.Now(ctx), gone.Timing.MaxLag); left > 0 {
 			gone.Reason = fmt.Sprintf("zone %s is gone on primary %s, but primary %s does not answer: not deleted for another %s",
 				s.in.Zone, gone.Primary, strings.Join(absent, ", "), left.Round(time.Second))
 			return gone, nil

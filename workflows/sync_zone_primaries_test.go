@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -85,6 +86,39 @@ func TestALaggingPrimaryIsNotBelieved(t *testing.T) {
 	require.Contains(t, result.Error, "replication")
 	require.LessOrEqual(t, p.passed(), 2*testTiming.MaxLag, "nobody waits for this: it is given up")
 	require.Less(t, len(p.exports), 20)
+}
+
+// Who asks for a resync by hand is not told that all is in sync while it is not known what is right.
+func TestAResyncThatPrimariesDisagreeAboutIsPartial(t *testing.T) {
+	p := newPair(t)
+	p.holds["reader"] = 9
+	var answer SyncZoneResult
+	p.RegisterDelayedCallback(func() {
+		p.UpdateWorkflow(UpdateSync, "", &testsuite.TestUpdateCallback{
+			OnAccept: func() {}, OnReject: func(err error) { require.NoError(t, err) },
+			OnComplete: func(result any, err error) {
+				require.NoError(t, err)
+				answer = result.(SyncZoneResult)
+			},
+		}, ZoneChange{Trigger: TriggerManual})
+	}, 0)
+	p.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, OutcomePartial, answer.Outcome)
+	require.Contains(t, answer.Error, "replication")
+}
+
+// Each primary that must be asked has max_lag to come back, also where another one has been away for long.
+func TestEachAbsentPrimaryHasMaxLag(t *testing.T) {
+	var p primaries
+	at := time.Now()
+	require.Equal(t, time.Minute, p.absent([]string{"a"}, at, at, time.Minute))
+	at = at.Add(50 * time.Second)
+	require.Equal(t, 10*time.Second, p.absent([]string{"a"}, at, at, time.Minute))
+	require.Equal(t, time.Minute, p.absent([]string{"a", "b"}, at, at, time.Minute), "b has just gone")
+	at = at.Add(50 * time.Second)
+	require.Equal(t, 10*time.Second, p.absent([]string{"b"}, at, at, time.Minute))
+	p.present()
+	require.Equal(t, time.Minute, p.absent([]string{"b"}, at, at, time.Minute))
 }
 
 func TestPrimariesOnOneDatabaseAgreeAtOnce(t *testing.T) {
@@ -194,7 +228,7 @@ func TestSyncZonesAsksThePublisher(t *testing.T) {
 				})
 			env.OnActivity(secondary.ApplyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, nil)
 			env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{}, nil)
-			env.OnActivity(directory.StartSyncs, mock.Anything, activities.ZonesInput{Zones: zones[1:]}).Return(nil).Maybe()
+			env.OnActivity(directory.StartSyncs, mock.Anything, activities.ZonesInput{Zones: zones[1:], Trigger: trigger}).Return(nil).Maybe()
 			result := env.runBatch(t, SyncZonesInput{Zones: zones, Trigger: trigger})
 			require.Equal(t, []string{PrimaryQueue, PrimaryHostQueue("writer"), PrimaryHostQueue("reader")}, queues)
 			require.Equal(t, map[string]int{activities.ExportUnchanged: 1, activities.ExportBehind: 1}, result.Exported)

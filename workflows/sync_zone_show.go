@@ -32,6 +32,9 @@ func (s *zoneSync) settled() SyncZoneResult {
 		r.Secondaries[i].State = host.status.State
 	}
 	r.Outcome = judge(s.outcome, len(s.targets), r.Secondaries)
+	if r.Outcome == OutcomeInSync && !s.retryAt.IsZero() {
+		r.Outcome = OutcomePartial // with what was published, but the primaries do not agree yet
+	}
 	return r
 }
 
