@@ -5,7 +5,7 @@ export STACK_BIN := $(CURDIR)/bin/stack
 export PDNS_DISTRIBUTE_BIN := $(CURDIR)/bin/pdns-distribute
 export STACK_TOOLS := $(CURDIR)/bin/tools
 # Without the paths of this checkout in what is compiled, another one of the same code compiles nothing again.
-export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath)
 
 # A whole system on loopback, in .demo; ARGS=--detach returns when it is ready.
 demo:

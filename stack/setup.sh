@@ -13,7 +13,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pdns-distribute/tools
 bin=$root/bin
 # Everything here is pure Go. One setting for all of it, also for all checkouts, so that nothing is compiled twice.
-export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath"
+export CGO_ENABLED=0 GOFLAGS
+GOFLAGS="$(go env GOFLAGS 2>/dev/null || true) -trimpath"
 
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
 fail() { printf '\nsetup: %s\n' "$*" >&2; exit 1; }

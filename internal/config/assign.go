@@ -35,7 +35,11 @@ func (k key) assign(raw any, from string, faults *faultList) {
 	if from != "" {
 		from = " (from " + from + ")"
 	}
-	faults.add(k.name, "is %s%s, expected %s", describe(raw), from, want)
+	shown := describe(raw)
+	if _, text := raw.(string); text && want == wantList {
+		shown = "text" // which may be a URL with a password
+	}
+	faults.add(k.name, "is %s%s, expected %s", shown, from, want)
 }
 
 // parse turns text into a value of field's type; nil and what was wanted when

@@ -169,6 +169,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.class.place == inPath {
 		var err error
 		if x.change, err = p.relay.begin(ctx, x.class.zone, x.class.kind, x.class.later); err != nil {
+			x.body.end()
 			p.noOutbox(w, r, x, err)
 			return
 		}
