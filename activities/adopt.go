@@ -60,11 +60,16 @@ func (s *Secondary) adopt(ctx context.Context, work *fullCompare, done *atomic.I
 	if err == nil && len(brought.hopeless) > 0 {
 		err = errors.New(brought.reason())
 	}
+	if err == nil && len(brought.ahead) > 0 { // they are foreign still, until a newer version is there
+		err = s.Exporter.ExportAbove(ctx, brought.ahead, brought.above)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("take over %d foreign zones: %w", len(work.adopt), err)
 	}
 	ours := brought.outcomes[AppliedNow] + brought.outcomes[AppliedCurrent]
-	work.plan.Foreign = slices.DeleteFunc(work.plan.Foreign, func(zone string) bool { return slices.Contains(work.adopt, zone) })
+	work.plan.Foreign = slices.DeleteFunc(work.plan.Foreign, func(zone string) bool {
+		return slices.Contains(work.adopt, zone) && !slices.Contains(brought.ahead, zone)
+	})
 	work.plan.Blocked -= ours
 	work.adopt = nil
 	return ours, nil

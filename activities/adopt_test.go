@@ -2,14 +2,19 @@ package activities_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/versions"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -91,4 +96,48 @@ func TestForeignZonesAreAdopted(t *testing.T) {
 	require.Zero(t, all.Blocked)
 	require.Equal(t, []string{"own.adopt.example."}, all.ForeignZones)
 	h.serves(t, "kept.adopt.example.", 7)
+}
+
+// noContent has versions, and nothing of what they say.
+type noContent struct{ *versions.Store }
+
+func (noContent) Open(context.Context, pdns.Version) (io.ReadCloser, error) {
+	return nil, errors.New("no such object")
+}
+
+// A zone that must be made anew to be taken over stays until there is something to put in its place.
+func TestAdoptWithoutContentDestroysNothing(t *testing.T) {
+	h := newHosts(t)
+	const zone = "signed.adopt.example."
+	callSecondary(t, http.MethodPost, "/zones", map[string]any{"name": zone, "kind": "Native", "nameservers": []string{"theirs." + zone}})
+	callSecondary(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": true})
+	makeZone(t, zone)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	h.secondary.Versions = noContent{h.store}
+	_, err = run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, activities.ReconcileZonesInput{AdoptAll: true})
+	require.ErrorContains(t, err, "no such object")
+	held, err := h.secondary.PowerDNS.Zone(t.Context(), zone)
+	require.NoError(t, err)
+	require.Equal(t, "Native", held.Kind)
+}
+
+// One whose applied version is above the newest is published anew first, and is foreign until then.
+func TestAdoptOfAZoneThatWasAppliedInANewerVersion(t *testing.T) {
+	h := newHosts(t)
+	exporter := &fakeExporter{}
+	h.secondary.Exporter = exporter
+	const zone = "ahead.adopt.example."
+	callSecondary(t, http.MethodPost, "/zones", map[string]any{"name": zone, "kind": "Native", "nameservers": []string{"theirs." + zone}})
+	makeZone(t, zone)
+	published, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	newer := published.Version
+	newer.Version++
+	require.NoError(t, h.secondary.Applied.Set(pdns.AppliedFrom(newer, time.Now())))
+	result, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, activities.ReconcileZonesInput{AdoptAll: true})
+	require.NoError(t, err)
+	require.Zero(t, result.Adopted)
+	require.Equal(t, []string{zone}, result.ForeignZones)
+	require.Equal(t, []string{zone}, exporter.zones)
 }

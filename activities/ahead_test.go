@@ -336,3 +336,19 @@ func (g *gatedVersions) Newest(ctx context.Context, zone string) (pdns.Version, 
 	}
 	return g.Publisher.Newest(ctx, zone)
 }
+
+// What a call changes in a zone that is not distributed any more is not for the public.
+func TestNothingIsExportedAheadOfAZoneThatIsLeftOut(t *testing.T) {
+	h := newHosts(t)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
+	makeZone(t, "ahead.example.")
+	before, err := export(h.primary, activities.ExportZoneInput{Zone: "ahead.example."})
+	require.NoError(t, err)
+	h.primary.Selection = pdns.Selection{Exclude: []string{"ahead.example."}}
+	set(t, "ahead.example.", 4242, "internal")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "patch", RRsets: []pdns.RRsetName{{Name: "ahead.example.", Type: "TXT"}}})
+	require.False(t, ahead.Settled(t.Context(), "ahead.example.", "patch"))
+	newest, _, err := h.store.Newest(t.Context(), "ahead.example.")
+	require.NoError(t, err)
+	require.Equal(t, before.Version.Version, newest.Version)
+}

@@ -139,6 +139,19 @@ func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, e
 	return applied, s.Applied.Set(applied)
 }
 
+// readable says whether the content of v can be had.
+func readable(ctx context.Context, v pdns.Version, open opener) error {
+	content, err := open(ctx, v)
+	if err != nil {
+		return err
+	}
+	reader, err := content(ctx)
+	if err != nil {
+		return fmt.Errorf("open the content of version %d: %w", v.Version, err)
+	}
+	return reader.Close()
+}
+
 // bring makes PowerDNS serve v, whatever it serves now. applied is nil where that
 // is not known.
 func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.Applied, adopt bool, open opener) (string, error) {
@@ -149,10 +162,14 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 			return AppliedNow, err
 		}
 	default:
-		if s.amend(ctx, v, *applied) == nil {
+		err := s.amend(ctx, v, *applied)
+		if err == nil {
 			return AppliedNow, nil
 		}
-		if err := s.replace(ctx, v, open); !errors.Is(err, errNotOurs) {
+		if !errors.Is(err, errNotOurs) {
+			err = s.replace(ctx, v, open)
+		}
+		if !errors.Is(err, errNotOurs) {
 			return AppliedNow, err
 		}
 	}
@@ -167,13 +184,16 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 		if !adopt || v.Deleted {
 			return AppliedForeign, nil
 		}
-		if missing, err = s.takeOver(ctx, held); err != nil {
+		if err = readable(ctx, v, open); err == nil { // before anything of it is gone
+			missing, err = s.takeOver(ctx, held)
+		}
+		if err != nil {
 			return "", err
 		}
 	case v.Deleted:
 		return AppliedDelete, s.remove(ctx, v.Zone, missing)
 	case !missing && applied == nil && held.Serial == v.Serial && s.holds(ctx, v) == nil:
-		return AppliedCurrent, nil // the local state was lost, the content was not
+		return AppliedCurrent, s.flushNew(ctx, v.Zone) // the local state was lost, or never noted, the content was not
 	case !missing && v.Unproven() && applied != nil && s.change(ctx, v, *applied, held) == nil:
 		return AppliedNow, nil // else in full
 	}

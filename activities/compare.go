@@ -96,7 +96,7 @@ func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64
 	}
 	differences := side.Compare()
 	if wrong := differences.Wrong(); len(wrong) > 0 && len(wrong) <= recheckedZones {
-		if differences, err = s.recheck(ctx, catalogue, wrong); err != nil {
+		if catalogue, differences, err = s.recheck(ctx, catalogue, wrong); err != nil {
 			return CompareZonesResult{}, err
 		}
 	}
@@ -134,22 +134,14 @@ func (s *Secondary) side(ctx context.Context, catalogue []pdns.Catalogued) (*pdn
 }
 
 // recheck compares again with the newest versions where there were differences,
-// after the catalogue was brought up to date.
-func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wrong []string) (pdns.Differences, error) {
-	var lines []*pdns.Catalogued
-	for _, zone := range wrong {
-		if at, listed := pdns.FindCatalogued(catalogue, zone); listed { // else orphaned
-			lines = append(lines, &catalogue[at])
-		}
-	}
+// and returns the catalogue brought up to date with them.
+func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wrong []string) ([]pdns.Catalogued, pdns.Differences, error) {
+	newest := make([]pdns.Version, len(wrong))
 	var group errgroup.Group
 	group.SetLimit(askedAtOnce)
-	for _, line := range lines {
-		group.Go(func() error {
-			newest, _, err := s.Versions.Newest(ctx, line.Zone)
-			if err == nil {
-				*line = pdns.CataloguedFrom(newest)
-			}
+	for i, zone := range wrong {
+		group.Go(func() (err error) {
+			newest[i], _, err = s.Versions.Newest(ctx, zone)
 			if errors.Is(err, pdns.ErrNoVersion) {
 				return nil
 			}
@@ -157,13 +149,25 @@ func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wr
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return pdns.Differences{}, err
+		return nil, pdns.Differences{}, err
 	}
+	var since []pdns.Catalogued // published since the catalogue was made
+	for i, zone := range wrong {
+		at, listed := pdns.FindCatalogued(catalogue, zone)
+		switch line := pdns.CataloguedFrom(newest[i]); {
+		case newest[i].Zone == "":
+		case listed:
+			catalogue[at] = line
+		default:
+			since = append(since, line)
+		}
+	}
+	catalogue = pdns.SortCatalogued(append(catalogue, since...))
 	side, err := s.side(ctx, catalogue)
 	if err != nil {
-		return pdns.Differences{}, err
+		return nil, pdns.Differences{}, err
 	}
-	return side.Compare(), nil
+	return catalogue, side.Compare(), nil
 }
 
 // askAll asks the local PowerDNS by DNS for zones that it holds right, and returns

@@ -69,3 +69,10 @@ func TestCompareWithoutItsCatalogueFails(t *testing.T) {
 	require.ErrorContains(t, err, "secondary-1")
 	require.ErrorContains(t, err, "=list/catalogue/none")
 }
+
+// A zone that was made since the catalogue was is not left over.
+func TestCompareKnowsWhatWasPublishedSince(t *testing.T) {
+	h := newHosts(t)
+	served(t, h, "since.compare.")
+	require.Equal(t, activities.CompareZonesResult{Zones: 1, Right: 1, Asked: 1}, compare(t, h, nil))
+}

@@ -123,7 +123,7 @@ func TestOnlyRecordsHaveChanged(t *testing.T) {
 	makeZone(t, amended)
 	asked := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
 	h.primary.PowerDNS = asked
-	in := activities.ExportZoneInput{Zone: amended, Primary: h.primary.ID, Taken: true, RecordsOnly: true, Local: true}
+	in := activities.ExportZoneInput{Zone: amended, Primary: h.primary.ID, Taken: true, Local: true}
 	_, err := export(h.primary, in)
 	require.NoError(t, err)
 	require.Equal(t, 1, asked.count, "a new zone")

@@ -64,9 +64,6 @@ type ExportZoneInput struct {
 	// Pause is how long to wait before anything is looked at, at most a
 	// second or so: what changes meanwhile shares this export.
 	Pause time.Duration `json:"pause,omitempty"`
-	// RecordsOnly says that what has changed is known to be records and no setting
-	// of the zone.
-	RecordsOnly bool `json:"records_only,omitempty"`
 	// Made is what the zone is known to have just been made with; zero where
 	// anything else may have been done to it.
 	Made pdns.Settings `json:"made,omitzero"`
@@ -287,9 +284,10 @@ func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version
 
 // exportExcluded deals with a zone that PowerDNS holds and that is not
 // distributed. One that was is deleted from the secondaries, like one that is gone,
-// and so is one of which a secondary has a version above its tombstone.
+// and so is one that is left over there, or of which one has a version above its
+// tombstone.
 func (p *Primary) exportExcluded(ctx context.Context, zone, why string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
-	if revision != 0 && (!last.Deleted || last.Version <= in.Above) {
+	if revision == 0 && in.LeftOver || revision != 0 && (!last.Deleted || last.Version <= in.Above) {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}
 	result := p.newest(ExportSkipped, last, revision)

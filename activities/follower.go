@@ -173,8 +173,8 @@ func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, erro
 // open is the opener for content that came with the version. A big zone is left to
 // the sync, also where a delta of it must be applied in full.
 func (p publication) open(context.Context, pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
-	if p.content == nil {
-		return nil, errors.New("the content lies in an object")
+	if len(p.content) == 0 {
+		return nil, errors.New("the content lies in an object, or that of its base does")
 	}
 	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.content)), nil }, nil
 }

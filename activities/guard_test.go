@@ -308,3 +308,18 @@ func TestLeftOverZonesAreHeldToo(t *testing.T) {
 	require.Equal(t, map[string]int{activities.ExportPublished: 1}, exportAll(t, h.primary, orphans[1:], pdns.NotProxied).Outcomes)
 	require.Zero(t, review(t, h.primary, "deletes").Open)
 }
+
+// A zone that a secondary still holds although nothing of it is published is deleted there, also where the primary keeps it to itself.
+func TestAnExcludedZoneThatIsLeftOverIsDeleted(t *testing.T) {
+	h := newHosts(t)
+	const zone = "left.example."
+	makeZone(t, zone)
+	publishedZones(t, h, 3)
+	excluded(t, h, zone)
+	result, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportSkipped, result.Outcome)
+	result, err = export(h.primary, activities.ExportZoneInput{Zone: zone, LeftOver: true})
+	require.NoError(t, err)
+	require.True(t, result.Version.Deleted, "%+v", result)
+}

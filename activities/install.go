@@ -69,7 +69,8 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 	s.patching.begin(v.Zone)
 	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
 	defer offer.Withdraw()
-	if err := s.retrieve(ctx, v.Zone, offer); err != nil {
+	asked, err := s.retrieve(ctx, v.Zone, offer)
+	if err != nil {
 		return err
 	}
 	served, was := s.serves, before()
@@ -80,7 +81,9 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 	if err := s.awaitServed(ctx, v, served); err != nil {
 		return err
 	}
-	s.patching.end(v.Zone)
+	if asked == 1 { // else PowerDNS may take it, as it is now, once more
+		s.patching.end(v.Zone)
+	}
 	if was.served {
 		defer s.flushLater(v.Zone)
 	}
@@ -120,43 +123,43 @@ func (s *Secondary) flushLater(zone string) {
 }
 
 // retrieve makes PowerDNS take the offered zone and waits until all of it was
-// sent. One retrieve is in flight per zone, since the zone's lock is held.
-func (s *Secondary) retrieve(ctx context.Context, zone string, offer *transfer.Offer) error {
-	if err := s.haveAsked(ctx, zone, offer); err != nil {
-		return err
+// sent; asked is how often it was told to. One retrieve is in flight per zone, since
+// the zone's lock is held.
+func (s *Secondary) retrieve(ctx context.Context, zone string, offer *transfer.Offer) (asked int, err error) {
+	if asked, err = s.haveAsked(ctx, zone, offer); err != nil {
+		return asked, err
 	}
 	_, ended := trace.Start(ctx, "apply transfer")
 	select {
 	case err := <-offer.Done():
 		ended(err)
 		if err != nil {
-			return fmt.Errorf("send the zone to PowerDNS: %w", err)
+			err = fmt.Errorf("send the zone to PowerDNS: %w", err)
 		}
-		return nil
+		return asked, err
 	case <-ctx.Done():
 		ended(ctx.Err())
-		return ctx.Err()
+		return asked, ctx.Err()
 	}
 }
 
 // haveAsked makes PowerDNS ask for the offered zone.
-func (s *Secondary) haveAsked(ctx context.Context, zone string, offer *transfer.Offer) (err error) {
+func (s *Secondary) haveAsked(ctx context.Context, zone string, offer *transfer.Offer) (asked int, err error) {
 	ctx, ended := trace.Start(ctx, "apply retrieve")
-	asked := 0
 	defer func() { trace.Note(ctx, trace.Asked(asked)); ended(err) }()
 	bounded, cancel := context.WithTimeout(ctx, takeWithin)
 	defer cancel()
 	for wait := askAgainAfter; ; wait = min(2*wait, askAgainMax) {
 		asked++
 		if err := s.PowerDNS.RetrieveZone(bounded, zone); err != nil {
-			return fmt.Errorf("axfr-retrieve: %w", err)
+			return asked, fmt.Errorf("axfr-retrieve: %w", err)
 		}
 		select {
 		case <-offer.Started():
-			return nil
+			return asked, nil
 		case <-time.After(wait):
 		case <-bounded.Done():
-			return fmt.Errorf("PowerDNS did not ask for the zone within %s: is `secondary=yes` set, and is the transfer server's address reachable for it?: %w", takeWithin, bounded.Err())
+			return asked, fmt.Errorf("PowerDNS did not ask for the zone within %s: is `secondary=yes` set, and is the transfer server's address reachable for it?: %w", takeWithin, bounded.Err())
 		}
 	}
 }

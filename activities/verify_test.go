@@ -69,3 +69,15 @@ func TestAZonesTargetsAreAskedAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, result.Outcomes[string(pdns.ServedCurrent)])
 }
+
+// A newer version that is served before the sync has got its change is not outdated.
+func TestANewerVersionIsNotOutdated(t *testing.T) {
+	verifier := &activities.Verifier{Versions: serialOne{}, DNS: askerFunc(func(_ context.Context, _, zone string) (query.Answer, error) {
+		return current(zone), nil
+	})}
+	result, err := run[activities.VerifyZoneResult](verifier, verifier.VerifyZone, activities.VerifyZoneInput{
+		Version: pdns.Version{Zone: "a.example.", Version: 0, Serial: 99}, Targets: []activities.Target{{ID: "a"}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, pdns.ServedCurrent, result.Served[0].State)
+}

@@ -92,6 +92,7 @@ func (c *Client) CreateSecondaryZone(ctx context.Context, zone, master, account 
 func (c *Client) CreateFilledZone(ctx context.Context, zone, master, account, text string) error {
 	body := secondaryZone(zone, master, account)
 	body["zone"] = text
+	body["api_rectify"] = true // empty non-terminals, whatever default-api-rectify says
 	return c.create(ctx, zone, body)
 }
 

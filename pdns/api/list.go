@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"strings"
 )
 
 // Zones yields all zones, without what only [Client.Zone] or [Client.ServedZones]
@@ -43,6 +44,9 @@ func eachZone(answer *json.Decoder, take func(Zone) bool) error {
 		if err := answer.Decode(&z); err != nil {
 			return err
 		}
+		if variant(z.Name) {
+			continue
+		}
 		zone, err := z.zone()
 		if err != nil {
 			return err
@@ -53,4 +57,11 @@ func eachZone(answer *json.Decoder, take func(Zone) bool) error {
 	}
 	_, err := answer.Token()
 	return err
+}
+
+// variant says that a name is that of a zone's variant for a view (PowerDNS 5.0,
+// "example.org..office"), which is no zone of its own and is not distributed.
+func variant(name string) bool {
+	_, view, found := strings.Cut(name, "..")
+	return found && view != "" && !strings.HasSuffix(view, ".")
 }

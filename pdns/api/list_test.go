@@ -24,6 +24,9 @@ func TestZoneList(t *testing.T) {
 	if zones, err = read("[]"); err != nil || len(zones) != 0 {
 		t.Errorf("no zones: %v, %v", zones, err)
 	}
+	if zones, err = read(`[{"name":"a.example."},{"name":"a.example..office"},{"name":"b.example."}]`); err != nil || len(zones) != 2 || zones[1].Name != "b.example." {
+		t.Errorf("with a variant: %v, %v", zones, err)
+	}
 	end := strings.LastIndex(whole, "]")
 	for at := range end {
 		if zones, err = read(whole[:at]); err == nil {
