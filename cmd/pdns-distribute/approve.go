@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -189,6 +190,22 @@ func printHolds(ctx context.Context, c *connections, out io.Writer) error {
 		} else {
 			fmt.Fprintf(out, "  decide with `pdns-distribute approve %s` or `pdns-distribute reject %[1]s`\n", name)
 		}
+	}
+	return nil
+}
+
+// listHolds prints a line for each change that is held, however many: its hold, the
+// zone, since when, and what was decided.
+func listHolds(ctx context.Context, c *connections, out io.Writer) error {
+	all, err := guard.New(c.jetStream).All(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b pdns.HeldChange) int {
+		return cmp.Or(cmp.Compare(a.Hold(), b.Hold()), cmp.Compare(a.Zone, b.Zone))
+	})
+	for _, h := range all {
+		fmt.Fprintln(out, h.Hold(), h.Zone, stamp(h.Since), cmp.Or(string(h.Decision), "undecided"))
 	}
 	return nil
 }

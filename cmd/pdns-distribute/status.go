@@ -25,13 +25,17 @@ const (
 )
 
 func statusCommand() *cobra.Command {
-	return &cobra.Command{
+	var holds bool
+	cmd := &cobra.Command{
 		Use:   "status [ZONE]",
 		Short: "Show what every secondary serves: reachable, serial, in sync or not, since when",
 		Long: "Ask every secondary of the roster by DNS and compare with the newest published versions.\n" +
 			"Without ZONE all zones are asked for and counted. Exit code 1 when something is not in sync.",
 		Args: cobra.MatchAll(cobra.MaximumNArgs(1), zoneNames),
 		RunE: withClient(func(ctx context.Context, c *connections, out io.Writer, args []string) error {
+			if holds {
+				return listHolds(ctx, c, out)
+			}
 			secondaries, err := c.roster.List(ctx)
 			if err != nil {
 				return err
@@ -51,6 +55,8 @@ func statusCommand() *cobra.Command {
 			return err
 		}),
 	}
+	cmd.Flags().BoolVar(&holds, "holds", false, "list each change that the guard holds, and nothing else")
+	return cmd
 }
 
 // status asks and prints.

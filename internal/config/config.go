@@ -218,9 +218,9 @@ type Primary struct {
 	// Worker runs workflows and exports zones.
 	Worker bool `mapstructure:"worker"`
 	// MaxLag is how long this primary's database may lag behind another
-	// primary's, 1s to 24h; the same on every primary. So long, one that does not
-	// answer is waited for before other content, or an absent zone, is believed
-	// against what it published. While it answers it is asked instead.
+	// primary's, 1s to 24h; the same on every primary. If the primary that published
+	// a version does not answer, the others wait this long before they publish other
+	// content or delete the zone. While it answers, it is asked instead.
 	MaxLag time.Duration `mapstructure:"max_lag"`
 }
 

@@ -106,6 +106,7 @@ func testHalfGone(t *testing.T, s *site, gone, left []string) {
 	until(t, soon, func() error {
 		return s.prints(t, 0, "status", `held deletes: 21 held since .*`, ` +21 of 40 zones are gone .*guard\.max_delete.*`, ` +g000\.guard\.example\. .* and 1 more`)
 	})
+	s.printed(t, 0, "status --holds", `deletes g000\.guard\.example\. .* undecided`, `deletes g020\.guard\.example\. .* undecided`)
 	must(t, s.allServed(t.Context(), 1, append(append([]string{}, gone...), left...)))
 	s.printed(t, 1, "resync "+gone[3], regexp.QuoteMeta(gone[3])+` held: .*`, ` +zone g003.*decide with .pdns-distribute approve deletes.*`)
 	until(t, soon, func() error {
