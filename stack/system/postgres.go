@@ -57,6 +57,7 @@ func (s *System) commandPostgres(name string) ([]string, error) {
 		"shared_buffers=16MB", "max_connections=60",
 		"fsync=off",                                                // processes are killed here, machines are not
 		"wal_keep_size=512MB", "wal_retrieve_retry_interval=200ms", // a standby that was away catches up, and soon
+		"max_standby_streaming_delay=-1", // what it takes over does not end queries: it waits for them
 	} {
 		argv = append(argv, "-c", setting)
 	}
