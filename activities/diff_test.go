@@ -117,29 +117,6 @@ func TestADifferenceIsNotApplied(t *testing.T) {
 	}
 }
 
-// A zone whose changes were of records alone is not asked about; one that is gone meanwhile is found gone all the same.
-func TestOnlyRecordsHaveChanged(t *testing.T) {
-	h := newHosts(t)
-	makeZone(t, amended)
-	asked := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
-	h.primary.PowerDNS = asked
-	in := activities.ExportZoneInput{Zone: amended, Primary: h.primary.ID, Taken: true, Local: true}
-	_, err := export(h.primary, in)
-	require.NoError(t, err)
-	require.Equal(t, 1, asked.count, "a new zone")
-	set(t, amended, 50, "changed")
-	result, err := export(h.primary, in)
-	require.NoError(t, err)
-	require.Equal(t, activities.ExportPublished, result.Outcome)
-	require.Equal(t, 1, asked.count)
-	call(t, http.MethodDelete, "/zones/"+amended, nil)
-	require.Eventually(t, func() bool {
-		result, err = export(h.primary, in)
-		return err == nil && result.Outcome == activities.ExportElsewhere
-	}, 10*time.Second, 10*time.Millisecond, "the guard is to be asked by a sync")
-	require.Greater(t, asked.count, 1)
-}
-
 // countingZones counts how often a zone is asked about.
 type countingZones struct {
 	activities.PrimaryPowerDNS
