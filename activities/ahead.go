@@ -42,6 +42,8 @@ type Ahead struct {
 	ctx     context.Context //nolint:containedctx // the process's own: a request's ends before its export does
 	slots   chan struct{}
 	large   chan struct{}
+	// distributed are the zones whose settings need not be asked for.
+	distributed distributed
 
 	mu      sync.Mutex
 	zones   map[string]*headStarts
@@ -66,6 +68,9 @@ func NewAhead(ctx context.Context, p *Primary, known Known) *Ahead {
 // Changed has the call's zone exported. It does not wait. Changes that come in quick
 // succession share an export, as in SyncZone, which is in the first one's trace.
 func (a *Ahead) Changed(call pdns.Call) {
+	if len(call.RRsets) == 0 {
+		a.distributed.changed(call.Zone)
+	}
 	if a.note(call) {
 		go a.run(call.Zone)
 	}
@@ -169,13 +174,18 @@ func (a *Ahead) exportFrom(ctx context.Context, zone string, last pdns.Version, 
 		return result, nil
 	}
 	known, proxied := a.covered(start)
+	found, since := a.distributed.has(zone)
 	in := ExportZoneInput{
-		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, Made: known.made,
+		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, Distributed: found && !known.unknown, Made: known.made,
 	}
 	if known.before == revision { // nothing was published since PowerDNS said that
 		in.Answer = known.answer
 	}
-	return a.primary.exportOneAfter(ctx, zone, last, revision, in)
+	result, err := a.primary.exportOneAfter(ctx, zone, last, revision, in)
+	if err == nil && (result.Outcome == ExportPublished || result.Outcome == ExportUnchanged) && !result.Version.Deleted {
+		a.distributed.found(zone, since)
+	}
+	return result, err
 }
 
 // newest is the zone's newest version, which is at least that number unless the bucket

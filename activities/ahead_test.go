@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -335,6 +336,32 @@ func (g *gatedVersions) Newest(ctx context.Context, zone string) (pdns.Version, 
 	case <-ctx.Done():
 	}
 	return g.Publisher.Newest(ctx, zone)
+}
+
+// What a zone is is asked once, and again after a call that may have changed it.
+func TestAZoneWhoseRecordsChangeIsNotAskedAboutEachTime(t *testing.T) {
+	h := newHosts(t)
+	asked := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
+	h.primary.PowerDNS = asked
+	h.primary.Guard.MayHold = func(string) bool { return false }
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
+	makeZone(t, "ahead.example.")
+	records := []pdns.RRsetName{{Name: "ahead.example.", Type: "TXT"}}
+	for i, call := range []struct {
+		rrsets []pdns.RRsetName
+		asked  int
+	}{{records, 1}, {records, 1}, {nil, 2}, {records, 2}} {
+		change := fmt.Sprint(i)
+		set(t, "ahead.example.", uint32(100+i), "changed") //nolint:gosec // small
+		ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: change, RRsets: call.rrsets})
+		require.True(t, ahead.Settled(t.Context(), "ahead.example.", change))
+		require.Equal(t, call.asked, asked.count, "call %d", i)
+	}
+	h.primary.Guard.MayHold = func(string) bool { return true }
+	set(t, "ahead.example.", 200, "changed")
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "held", RRsets: records})
+	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "held"))
+	require.Equal(t, 3, asked.count, "something of it may be held")
 }
 
 // What a call changes in a zone that is not distributed any more is not for the public.

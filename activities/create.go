@@ -38,10 +38,10 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	if err != nil {
 		return false, fmt.Errorf("open the content of version %d: %w", v.Version, err)
 	}
-	text, err := transfer.Text(reader, createOctets)
+	text, hollow, err := transfer.Text(reader, createOctets)
 	if err = errors.Join(err, reader.Close()); err == nil {
 		_, ended := trace.Start(ctx, "apply create")
-		err = s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text)
+		err = s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text, hollow)
 		ended(err)
 	}
 	if err != nil {

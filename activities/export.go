@@ -64,6 +64,9 @@ type ExportZoneInput struct {
 	// Pause is how long to wait before anything is looked at, at most a
 	// second or so: what changes meanwhile shares this export.
 	Pause time.Duration `json:"pause,omitempty"`
+	// Distributed says that the zone is known to be distributed, and that what has
+	// changed is known to be records. It never leaves this process.
+	Distributed bool `json:"-"`
 	// Made is what the zone is known to have just been made with; zero where
 	// anything else may have been done to it.
 	Made pdns.Settings `json:"made,omitzero"`
@@ -198,6 +201,9 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 	defer content.Close() //nolint:errcheck // a temporary file that is left behind loses nothing
 	before := p.predecessor(ctx, last, in)
 	leftOut, summary, err := p.look(ctx, zone, last, in, content)
+	if leftOut != "" && p.ahead != nil {
+		p.ahead.distributed.changed(zone)
+	}
 	if errors.Is(err, api.ErrNotFound) {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}

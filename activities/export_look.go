@@ -18,8 +18,8 @@ import (
 // there is the API's to say ([api.ErrNotFound]), and the content of one that is not
 // distributed is of no interest, nor why it could not be had.
 //
-// Of a zone that was just made it is known what the API would say, so the content says
-// all. PowerDNS's answer to the creation of a zone has all of it too.
+// Where it is known what the API would say, the content says all. PowerDNS's answer
+// to the creation of a zone has all of it too.
 func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, _ pulled, _ error) {
 	if in.Answer != nil {
 		if leftOut, found, err := p.readAnswer(ctx, zone, in.Answer, content); err == nil {
@@ -29,7 +29,7 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in E
 			return "", pulled{}, err
 		}
 	}
-	if in.Made != (pdns.Settings{}) && p.Selection.LeavesOut(zone, in.Made.Kind, in.Made.Account) == "" {
+	if p.knows(zone, last, in) {
 		if found, err := p.pull(ctx, zone, last, content); err == nil {
 			return "", found, nil
 		}
@@ -58,6 +58,14 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in E
 		return "", pulled{}, p.explain(held, pullErr)
 	}
 	return "", found, nil
+}
+
+// knows says that the zone is there and is distributed, if its content can be had: it
+// was just made so, or was found to be and only records have changed since, here and,
+// as far as anybody has published or asked, elsewhere.
+func (p *Primary) knows(zone string, last pdns.Version, in ExportZoneInput) bool {
+	made := in.Made != (pdns.Settings{}) && p.Selection.LeavesOut(zone, in.Made.Kind, in.Made.Account) == ""
+	return made || in.Distributed && last.Publisher == p.ID && !last.Deleted && !p.Guard.MayHold(zone)
 }
 
 // readAnswer reads a zone from PowerDNS's answer to its creation. The error says why its

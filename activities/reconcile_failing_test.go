@@ -21,11 +21,11 @@ type failingZone struct {
 	zone string
 }
 
-func (f failingZone) CreateFilledZone(ctx context.Context, zone, master, account, text string) error {
+func (f failingZone) CreateFilledZone(ctx context.Context, zone, master, account, text string, hollow bool) error {
 	if zone == f.zone {
 		return errors.New("500")
 	}
-	return f.Client.CreateFilledZone(ctx, zone, master, account, text)
+	return f.Client.CreateFilledZone(ctx, zone, master, account, text, hollow)
 }
 
 func (f failingZone) CreateSecondaryZone(ctx context.Context, zone, master, account string) error {

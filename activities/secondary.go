@@ -29,8 +29,9 @@ type SecondaryPowerDNS interface {
 	Zone(ctx context.Context, zone string) (api.Zone, error)
 	Zones(ctx context.Context) iter.Seq2[api.Zone, error]
 	CreateSecondaryZone(ctx context.Context, zone, master, account string) error
-	// CreateFilledZone fails where the zone exists, and makes nothing then.
-	CreateFilledZone(ctx context.Context, zone, master, account, text string) error
+	// CreateFilledZone fails where the zone exists, and makes nothing then. hollow
+	// says that the zone has empty non-terminals.
+	CreateFilledZone(ctx context.Context, zone, master, account, text string, hollow bool) error
 	DeleteZone(ctx context.Context, zone string) error
 	RetrieveZone(ctx context.Context, zone string) error
 	FlushCache(ctx context.Context, zone string) error

@@ -89,10 +89,14 @@ func (c *Client) CreateSecondaryZone(ctx context.Context, zone, master, account 
 // CreateFilledZone is [Client.CreateSecondaryZone] with the content that the zone
 // has from the beginning, as the text of a zone file with absolute names.
 // errors.Is(err, ErrRejected) where PowerDNS does not take it; nothing was made then.
-func (c *Client) CreateFilledZone(ctx context.Context, zone, master, account, text string) error {
+// hollow has it make the empty non-terminals, which stand in no text, whatever
+// default-api-rectify says.
+func (c *Client) CreateFilledZone(ctx context.Context, zone, master, account, text string, hollow bool) error {
 	body := secondaryZone(zone, master, account)
 	body["zone"] = text
-	body["api_rectify"] = true // empty non-terminals, whatever default-api-rectify says
+	if hollow {
+		body["api_rectify"] = true
+	}
 	return c.create(ctx, zone, body)
 }
 

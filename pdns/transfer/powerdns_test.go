@@ -290,26 +290,26 @@ func (zc zoneCase) mustComeThrough(t *testing.T, source *pdnstest.Server, takers
 		taker.bring(t, zc.zone, content)
 		taker.mustServe(t, zc.zone, sum)
 	}
-	text, err := transfer.Text(bytes.NewReader(content), 64<<10)
+	text, hollow, err := transfer.Text(bytes.NewReader(content), 64<<10)
 	if zc.plain != (err == nil) || err != nil && !errors.Is(err, transfer.ErrNoText) {
 		t.Errorf("as text: %v", err)
 	}
 	for _, taker := range takers {
 		if zc.plain {
-			taker.mustTakeText(t, zc.zone, text, sum)
+			taker.mustTakeText(t, zc.zone, text, hollow, sum)
 		}
 	}
 }
 
 // mustTakeText makes the zone anew with its content, and wants it to be what a transfer makes it.
-func (k taker) mustTakeText(t *testing.T, zone, text string, sum transfer.Summary) {
+func (k taker) mustTakeText(t *testing.T, zone, text string, hollow bool, sum transfer.Summary) {
 	t.Helper()
 	names := []string{"c.ent." + zone, "ns.child." + zone, "x.wild." + zone, "nowhere." + zone}
 	before := k.answers(t, names)
 	if err := k.api.DeleteZone(t.Context(), zone); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.api.CreateFilledZone(t.Context(), zone, k.transfer.Addr(), "pdns-distribute", text); err != nil {
+	if err := k.api.CreateFilledZone(t.Context(), zone, k.transfer.Addr(), "pdns-distribute", text, hollow); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.api.FlushCache(t.Context(), zone); err != nil {

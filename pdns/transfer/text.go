@@ -21,23 +21,45 @@ var plainText = map[uint16]bool{
 // Text returns a content as a zone file (RFC 1035 section 5.1), a record a
 // line, with all names absolute. [ErrNoText] where it has records of other types than the
 // most common, or escapes in names, or more octets than limit: AXFR carries
-// everything.
-func Text(content io.Reader, limit int) (string, error) {
+// everything. hollow says that it has empty non-terminals (RFC 8499 section 7), which
+// stand in no text.
+func Text(content io.Reader, limit int) (_ string, hollow bool, _ error) {
 	var text strings.Builder
+	var zone string
+	names := make(map[string]bool)
 	for rr, err := range Read(content) {
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		if !asText(rr) {
-			return "", ErrNoText
+			return "", false, ErrNoText
 		}
 		text.WriteString(rr.String())
 		text.WriteByte('\n')
 		if text.Len() > limit {
-			return "", ErrNoText
+			return "", false, ErrNoText
+		}
+		name := dns.CanonicalName(rr.Header().Name)
+		names[name] = true
+		if rr.Header().Rrtype == dns.TypeSOA {
+			zone = name
 		}
 	}
-	return text.String(), nil
+	return text.String(), hasEmptyNonTerminals(zone, names), nil
+}
+
+// hasEmptyNonTerminals reports whether a name between the zone's own and one of names is
+// none of them.
+func hasEmptyNonTerminals(zone string, names map[string]bool) bool {
+	for name := range names {
+		for dns.CountLabel(name) > dns.CountLabel(zone)+1 {
+			next, _ := dns.NextLabel(name, 0)
+			if name = name[next:]; !names[name] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // asText reports whether a record's text says the same to PowerDNS.
