@@ -50,6 +50,8 @@ func (t *telling) hear() {
 // hangUp waits for the call under way, whose context has ended.
 func (t *telling) hangUp() {
 	if t.answer != nil {
-		<-t.answer
+		if err := <-t.answer; err == nil {
+			t.state.OK()
+		}
 	}
 }
