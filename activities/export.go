@@ -201,10 +201,11 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 	defer content.Close() //nolint:errcheck // a temporary file that is left behind loses nothing
 	before := p.predecessor(ctx, last, in)
 	leftOut, summary, err := p.look(ctx, zone, last, in, content)
-	if leftOut != "" && p.ahead != nil {
+	missing := errors.Is(err, api.ErrNotFound)
+	if (missing || leftOut != "") && p.ahead != nil {
 		p.ahead.distributed.changed(zone)
 	}
-	if errors.Is(err, api.ErrNotFound) {
+	if missing {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}
 	if err != nil {

@@ -179,18 +179,29 @@ func TestSigningComesAndGoes(t *testing.T) {
 	}
 	for _, step := range steps {
 		step.do()
-		// The primary itself answers as before for as long as its packet cache holds an answer (PowerDNS 4.7, 20 s).
-		direct.call(t, http.MethodPut, "/cache/flush?domain="+zone, nil)
 		until(t, soon, func() error {
 			if err := sameContent(zone); err != nil {
 				return fmt.Errorf("%s: %w", step.name, err)
 			}
-			return sameAnswers(t, zone)
+			return nil
 		})
+		settlePrimary(t, zone, step.name != "unsigned")
+		until(t, soon, func() error { return sameAnswers(t, zone) })
 		for _, n := range secondaries {
 			holdsNoKey(t, n, zone)
 		}
 	}
+}
+
+// settlePrimary has the primary itself answer as it hands out the zone. It answers as before for as long as its packet cache
+// holds an answer (PowerDNS 4.7, 20 s), and wrongly for good where it rectified the zone by what it had cached of its signing:
+// a question had that read while it changed. Call it after an AXFR of the zone, which drops that.
+func settlePrimary(t testing.TB, zone string, signed bool) {
+	t.Helper()
+	if signed {
+		direct.call(t, http.MethodPut, "/zones/"+zone+"/rectify", nil)
+	}
+	direct.call(t, http.MethodPut, "/cache/flush?domain="+zone, nil)
 }
 
 // A zone is signed, changes its kind of denial and is unsigned while clients ask for it all the time: PowerDNS caches
@@ -222,8 +233,8 @@ func TestSigningUnderQueries(t *testing.T) {
 		} else {
 			sign(t, zone, param, false)
 		}
-		direct.call(t, http.MethodPut, "/cache/flush?domain="+zone, nil)
 		waitSame(t, zone)
+		settlePrimary(t, zone, i%3 != 2)
 		waitStatus(t, zone, func(s syncStatus) error {
 			return wants(s.Serial == serial && inSync(s) == nil && s.Phase != "exporting", "want serial %d in sync", serial)
 		})
