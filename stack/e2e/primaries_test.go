@@ -16,8 +16,11 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
-// maxLag is primary.max_lag where there are several primaries, see package system.
-const maxLag = 15 * time.Second
+// maxLag is primary.max_lag where there are several primaries, standbyMaxLag where one has a standby, see package system.
+const (
+	maxLag        = 15 * time.Second
+	standbyMaxLag = 25 * time.Second
+)
 
 // primaries is a system with two of them. What the site itself knows as the primary is the first one, on the database that
 // takes changes.

@@ -96,7 +96,10 @@ func (s *System) writeProductConfig(st *state, name, settings string) error {
 		id = "primary-1"
 	}
 	if isPrimary(name) {
-		if s.topology.replicated() {
+		switch {
+		case s.topology.Standby:
+			fields["MaxLag"] = "25s" // more than it takes to find out, on a busy machine, that the other primary is dead
+		case s.topology.replicated():
 			fields["MaxLag"] = "15s"
 		}
 		fields["Proxy"] = loopback(st.Ports[name+".proxy"])
