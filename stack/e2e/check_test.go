@@ -39,7 +39,7 @@ type checkReport struct {
 
 // TestChecks has a system of its own: it damages secondaries and stops processes.
 func TestChecks(t *testing.T) {
-	s := startSite(t, system.Topology{}, quickCheck)
+	s := startSite(t, system.Topology{}, quickScan+quickCheck)
 	const zones = 30
 	for i := range zones {
 		name := fmt.Sprintf("c%02d.check.example.", i)

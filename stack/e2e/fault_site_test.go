@@ -31,6 +31,18 @@ type site struct {
 	shown       bool          // the ends of the logs were shown
 }
 
+// onlyAsked has no health or signature check begin by itself: every quarter of an hour one would find, repair and count what
+// a test is about to. What a test sets in [checks] follows.
+const onlyAsked = `
+[checks]
+health_interval = "24h"
+signature_interval = "48h"
+`
+
+// quickScan has changes past the api-proxy found soon.
+const quickScan = `scan_interval = "10s"
+`
+
 // quickCheck has changes checked from outside soon: tests that want nothing to be under way any more wait for that.
 const quickCheck = `
 [sync]
@@ -44,7 +56,7 @@ func startSite(t *testing.T, topology system.Topology, settings string) *site {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // with E2E_KEEP it outlives the test
 	must(t, err)
-	opts := system.Options{Dir: dir, Topology: topology, Settings: settings, FreePorts: true, Owner: os.Getpid()}
+	opts := system.Options{Dir: dir, Topology: topology, Settings: onlyAsked + settings, FreePorts: true, Owner: os.Getpid()}
 	keep := os.Getenv("E2E_KEEP") != ""
 	if keep {
 		opts.Owner = 0

@@ -53,7 +53,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	opts := system.Options{Dir: dir, FreePorts: true, Owner: os.Getpid()}
+	opts := system.Options{Dir: dir, Settings: onlyAsked, FreePorts: true, Owner: os.Getpid()}
 	if os.Getenv("E2E_KEEP") == "" {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	} else {
