@@ -216,11 +216,16 @@ func (s *Secondary) ApplyZones(ctx context.Context, in ZonesInput) (ZonesResult,
 type VerifyZonesInput struct {
 	Zones   []string `json:"zones"`
 	Targets []Target `json:"targets"`
+	// Absent are the IDs of those whose workers have not taken the zones in time.
+	Absent []string `json:"absent,omitempty"`
 }
 
 // VerifyZones asks every target by DNS, at the address the public uses, for the
-// newest versions of many zones. It only reads.
+// newest versions of many zones. One that is absent still is not asked: all that
+// would follow is a sync for each zone, in vain, and on its return everything is
+// compared. It only reads.
 func (v *Verifier) VerifyZones(ctx context.Context, in VerifyZonesInput) (ZonesResult, error) {
+	targets := v.present(ctx, in)
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
 	look := verifiedBatch{Verifier: v, slots: make(chan struct{}, verifyAtOnce), ZonesResult: ZonesResult{Outcomes: make(map[string]int)}}
@@ -229,7 +234,7 @@ func (v *Verifier) VerifyZones(ctx context.Context, in VerifyZonesInput) (ZonesR
 	for _, zone := range in.Zones {
 		group.Go(func() error {
 			defer done.Add(1)
-			if err := look.zone(ctx, zone, in.Targets); err != nil {
+			if err := look.zone(ctx, zone, targets); err != nil {
 				return fmt.Errorf("verify zone %s: %w", zone, err)
 			}
 			return nil
@@ -240,6 +245,21 @@ func (v *Verifier) VerifyZones(ctx context.Context, in VerifyZonesInput) (ZonesR
 	}
 	slices.Sort(look.Alone)
 	return look.ZonesResult, nil
+}
+
+// present are the targets without those that are absent still. Where Consul cannot
+// say who is, only asking tells.
+func (v *Verifier) present(ctx context.Context, in VerifyZonesInput) []Target {
+	if len(in.Absent) == 0 {
+		return in.Targets
+	}
+	ctx, cancel := context.WithTimeout(ctx, presenceWithin)
+	defer cancel()
+	reachable, err := v.Presence.Reachable(ctx)
+	if err != nil {
+		return in.Targets
+	}
+	return slices.DeleteFunc(slices.Clone(in.Targets), func(t Target) bool { return slices.Contains(in.Absent, t.ID) && !reachable[t.ID] })
 }
 
 // verifiedBatch is one look from outside at many zones.
@@ -315,14 +335,33 @@ type Starter interface {
 // StartSyncs has zones synced alone. Doing it twice is harmless: a running sync
 // takes a second request as a signal.
 func (d *Directory) StartSyncs(ctx context.Context, in ZonesInput) error {
-	return startEach(ctx, in.Zones, func(zone string) error { return d.Starter.StartSync(ctx, zone, in) })
+	return startAll(ctx, in.Zones, func(zone string) error { return d.Starter.StartSync(ctx, zone, in) })
 }
 
-// startEach has the sync of each zone started. One that can never be is logged, and
-// does not keep the others from theirs.
-func startEach(ctx context.Context, zones []string, start func(zone string) error) error {
+// startAll is an activity that has the sync of each zone started. A further attempt
+// goes on where the last one ended: where Temporal is overwhelmed, asking again for
+// what it has taken keeps it so.
+func startAll(ctx context.Context, zones []string, start func(zone string) error) error {
+	var last batchProgress
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &last); err != nil {
+			return err
+		}
+	}
 	var done atomic.Int64
-	defer beat(ctx, func() any { return batchProgress{done.Load(), len(zones)} })()
+	done.Store(last.Done)
+	progress := func() any { return batchProgress{done.Load(), len(zones)} }
+	defer beat(ctx, progress)()
+	err := startEach(ctx, zones[last.Done:], &done, start)
+	if err != nil {
+		activity.RecordHeartbeat(ctx, progress()) // sent with the failure
+	}
+	return err
+}
+
+// startEach has the sync of each zone started, and counts them in done. One that can
+// never be is logged, and does not keep the others from theirs.
+func startEach(ctx context.Context, zones []string, done *atomic.Int64, start func(zone string) error) error {
 	for _, zone := range zones {
 		switch err := start(zone); {
 		case errors.Is(err, ErrNeverSynced):

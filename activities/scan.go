@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -146,7 +147,8 @@ type ScanZonesResult struct {
 // and has them synced. Doing it twice is harmless: it only says where to look,
 // the syncs decide.
 func (s *Scanner) ScanZones(ctx context.Context, in ScanZonesInput) (ScanZonesResult, error) {
-	defer beat(ctx, func() any { return "scanning" })()
+	var started atomic.Int64
+	defer beat(ctx, func() any { return fmt.Sprintf("scanning, %d syncs started", started.Load()) })()
 	now := time.Now()
 	if rest := s.resting(); in.Paced && rest.After(now) {
 		return ScanZonesResult{Primary: s.ID, LeftOut: rest}, nil
@@ -158,7 +160,7 @@ func (s *Scanner) ScanZones(ctx context.Context, in ScanZonesInput) (ScanZonesRe
 	result := ScanZonesResult{Primary: s.ID, Zones: len(both.listed), NotDistributed: both.leftOut, Drift: countDrift(both.drift)}
 	chosen, waiting := s.choose(both, now)
 	todo := append(chosen.Wrong(), chosen.Stale...)
-	if err := s.start(ctx, todo, in.Trigger, now); err != nil {
+	if err := s.start(ctx, todo, in.Trigger, now, &started); err != nil {
 		s.forget(todo)
 		return ScanZonesResult{}, fmt.Errorf("scan primary %s: %w", s.ID, err)
 	}
@@ -251,15 +253,16 @@ func (s *Scanner) choose(both sides, now time.Time) (chosen pdns.Drift, waiting 
 	return chosen, waiting
 }
 
-// start has zones synced, few of them each alone.
-func (s *Scanner) start(ctx context.Context, zones []string, trigger string, now time.Time) error {
+// start has zones synced, few of them each alone, and counts them in started.
+func (s *Scanner) start(ctx context.Context, zones []string, trigger string, now time.Time, started *atomic.Int64) error {
 	if len(zones) <= scanAlone {
-		return startEach(ctx, zones, func(zone string) error { return s.Syncs.StartSync(ctx, zone, trigger) })
+		return startEach(ctx, zones, started, func(zone string) error { return s.Syncs.StartSync(ctx, zone, trigger) })
 	}
 	for i, batch := range slices.Collect(slices.Chunk(zones, batchZones)) {
 		if err := s.Syncs.StartBatch(ctx, batchName(trigger, now, i), batch, trigger); err != nil {
 			return err
 		}
+		started.Add(int64(len(batch)))
 	}
 	return nil
 }

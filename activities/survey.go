@@ -143,5 +143,5 @@ func (s *Scanner) syncAll(ctx context.Context, zones []string, trigger string, n
 // published: where every primary says that such a zone is gone, a tombstone is.
 // Doing it twice is harmless: a running sync takes a second request as a signal.
 func (s *Scanner) SyncLeftOvers(ctx context.Context, in ZonesInput) error {
-	return startEach(ctx, in.Zones, func(zone string) error { return s.Syncs.SyncLeftOver(ctx, zone) })
+	return startAll(ctx, in.Zones, func(zone string) error { return s.Syncs.SyncLeftOver(ctx, zone) })
 }

@@ -25,7 +25,9 @@ type Verifier struct {
 	Versions interface {
 		Newest(ctx context.Context, zone string) (pdns.Version, uint64, error)
 	}
-	Metrics *VerifyMetrics
+	// Presence says who is back of those that were absent.
+	Presence Presence
+	Metrics  *VerifyMetrics
 }
 
 // verifyAtOnce bounds the questions in flight of one check.

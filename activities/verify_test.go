@@ -55,6 +55,42 @@ func TestSilentTargetsOfABatchAreNotWaitedForAgain(t *testing.T) {
 	require.LessOrEqual(t, asked["silent"], 32, "those that were on their way at once")
 }
 
+// reachable are the secondaries that Consul says are there; nil where it does not answer.
+type reachable map[string]bool
+
+func (r reachable) Reachable(context.Context) (map[string]bool, error) {
+	if r == nil {
+		return nil, errors.New("Consul is away")
+	}
+	return r, nil
+}
+
+// One that was absent is asked once it is back, or where nobody knows.
+func TestAbsentTargetsOfABatchAreNotAsked(t *testing.T) {
+	for _, test := range []struct {
+		there reachable
+		alone []string
+	}{
+		{reachable{"b": true}, nil},
+		{reachable{"a": true, "b": true}, []string{"z.example."}},
+		{nil, []string{"z.example."}},
+	} {
+		verifier := &activities.Verifier{Versions: serialOne{}, Presence: test.there, DNS: askerFunc(func(_ context.Context, server, zone string) (query.Answer, error) {
+			answer := current(zone)
+			if server == "old" {
+				answer.Serial = 0
+			}
+			return answer, nil
+		})}
+		result, err := run[activities.ZonesResult](verifier, verifier.VerifyZones, activities.VerifyZonesInput{
+			Zones: []string{"z.example."}, Absent: []string{"a"}, Targets: []activities.Target{{ID: "a", DNSAddress: "old"}, {ID: "b", DNSAddress: "new"}},
+		})
+		require.NoError(t, err)
+		require.Equal(t, test.alone, result.Alone, "%v are there", test.there)
+		require.Equal(t, 1, result.Outcomes[string(pdns.ServedCurrent)])
+	}
+}
+
 func TestAZonesTargetsAreAskedAtOnce(t *testing.T) {
 	var both sync.WaitGroup
 	both.Add(2)

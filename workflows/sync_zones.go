@@ -1,11 +1,13 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -78,6 +80,8 @@ type zoneBatch struct {
 	// versions are what the zones were exported as, after changes. Whoever asks for
 	// another reason doubts what secondaries know.
 	versions map[string]int64
+	// absent are the secondaries whose workers have not taken the zones in time.
+	absent []string
 	// exporter is the primary that exported last.
 	exporter string
 	result   SyncZonesResult
@@ -156,7 +160,7 @@ func (b *zoneBatch) export(ctx workflow.Context) error {
 // apply has every secondary bring the zones, all at once. One that is absent is
 // lagging and reconciled on its return.
 func (b *zoneBatch) apply(ctx workflow.Context) {
-	b.result.Secondaries = nil
+	b.result.Secondaries, b.absent = nil, nil
 	applies := make([]workflow.Future, len(b.targets))
 	for i, target := range b.targets {
 		applies[i] = workflow.ExecuteActivity(
@@ -169,6 +173,9 @@ func (b *zoneBatch) apply(ctx workflow.Context) {
 		switch err := applies[i].Get(ctx, &applied); {
 		case err != nil:
 			status.State, status.Error = StateLagging, failureText(err)
+			if neverTaken(err) {
+				b.absent = append(b.absent, target.ID)
+			}
 		default:
 			status.Outcomes = applied.Outcomes
 			b.leave(applied)
@@ -182,6 +189,12 @@ func (b *zoneBatch) apply(ctx workflow.Context) {
 	}
 }
 
+// neverTaken says that no worker has taken the task of a host in time.
+func neverTaken(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START
+}
+
 // verify asks from outside and hands what is wrong to syncs of their own.
 func (b *zoneBatch) verify(ctx workflow.Context) error {
 	if len(b.targets) == 0 {
@@ -190,7 +203,7 @@ func (b *zoneBatch) verify(ctx workflow.Context) error {
 	before := len(b.result.Alone)
 	var served activities.ZonesResult
 	err := workflow.ExecuteActivity(verifyingMany(ctx, "ask the secondaries"), verifier.VerifyZones,
-		activities.VerifyZonesInput{Zones: b.zones, Targets: b.targets}).Get(ctx, &served)
+		activities.VerifyZonesInput{Zones: b.zones, Targets: b.targets, Absent: b.absent}).Get(ctx, &served)
 	switch {
 	case temporal.IsCanceledError(err):
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
@@ -80,6 +81,31 @@ func TestSyncZonesLeavesWhatNeedsMoreToSyncsOfTheirOwn(t *testing.T) {
 	}).Twice()
 	result := env.runBatch(t, SyncZonesInput{Zones: []string{"gone.example.", "ahead.example.", "outdated.example.", "fine.example."}, Trigger: TriggerEvent})
 	require.Equal(t, []string{"ahead.example.", "gone.example.", "outdated.example."}, started)
+	require.Equal(t, OutcomePartial, result.Outcome)
+	require.Equal(t, StateLagging, result.Secondaries[0].State)
+	env.AssertExpectations(t)
+}
+
+// The check from outside is told whose worker has taken nothing: it is absent, not wrong.
+func TestSyncZonesTellsItsCheckWhoIsAbsent(t *testing.T) {
+	env := newBatchTest(t, "absent", "failing", "fine")
+	env.OnActivity(primary.ExportZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{Timing: testTiming}, nil)
+	env.OnActivity(secondary.ApplyZones, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, _ activities.ZonesInput) (activities.ZonesResult, error) {
+			switch activity.GetInfo(ctx).TaskQueue {
+			case SecondaryHostQueue("absent"):
+				return activities.ZonesResult{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
+			case SecondaryHostQueue("failing"):
+				return activities.ZonesResult{}, temporal.NewNonRetryableApplicationError("broken", "Broken", nil)
+			}
+			return activities.ZonesResult{}, nil
+		})
+	env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.VerifyZonesInput) (activities.ZonesResult, error) {
+		require.Len(t, in.Targets, 3)
+		require.Equal(t, []string{"absent"}, in.Absent)
+		return activities.ZonesResult{}, nil
+	}).Once()
+	result := env.runBatch(t, SyncZonesInput{Zones: []string{"a.example."}, Trigger: TriggerEvent})
 	require.Equal(t, OutcomePartial, result.Outcome)
 	require.Equal(t, StateLagging, result.Secondaries[0].State)
 	env.AssertExpectations(t)

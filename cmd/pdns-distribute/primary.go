@@ -154,8 +154,7 @@ func (p *primary) recheck(ctx context.Context, lost []string) error {
 	if err != nil {
 		return err
 	}
-	var result workflows.CheckHealthResult
-	err = p.temporal.GetWorkflow(ctx, workflows.HealthCheck.ID, run).Get(ctx, &result)
+	result, err := healthChecked(ctx, p.temporal, run)
 	if err == nil && result.Outcome == workflows.OutcomeFailed {
 		err = fmt.Errorf("health check: %s", result.Error)
 	}
@@ -194,7 +193,7 @@ func (p *primary) workers() worker.Primary {
 	return worker.Primary{
 		Client: p.temporal, Logger: p.logger,
 		Directory: &activities.Directory{Roster: p.roster, Presence: known, Starter: starter{p.dispatcher}},
-		Verifier:  &activities.Verifier{DNS: p.dns, Versions: p.versions, Metrics: activities.NewVerifyMetrics(p.registry)},
+		Verifier:  &activities.Verifier{DNS: p.dns, Versions: p.versions, Presence: known, Metrics: activities.NewVerifyMetrics(p.registry)},
 		Activity:  p.exports,
 		Checks:    &activities.Checks{Runs: runs{p.dispatcher, p.temporal}, Metrics: activities.NewCheckMetrics(p.registry)},
 		Scanner: &activities.Scanner{
