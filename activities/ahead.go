@@ -176,7 +176,7 @@ func (a *Ahead) exportFrom(ctx context.Context, zone string, last pdns.Version, 
 	known, proxied := a.covered(start)
 	found, since := a.distributed.has(zone)
 	in := ExportZoneInput{
-		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, Distributed: found && !known.unknown, Made: known.made,
+		Zone: zone, Local: true, Primary: a.primary.ID, Taken: true, Proxied: proxied, Distributed: found, Made: known.made,
 	}
 	if known.before == revision { // nothing was published since PowerDNS said that
 		in.Answer = known.answer

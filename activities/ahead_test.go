@@ -252,7 +252,7 @@ func TestAVersionIsAppliedAsItIsPublished(t *testing.T) {
 	})
 	makeZone(t, "marker.example.")
 	eventually.True(t, 10*time.Second, "the bucket is followed", func() bool {
-		set(t, "marker.example.", uint32(time.Now().UnixMilli()), "again") //nolint:gosec // any new number
+		set(t, "marker.example.", uint32(time.Now().UnixMilli()), "again")
 		_, err := export(h.primary, activities.ExportZoneInput{Zone: "marker.example."})
 		require.NoError(t, err)
 		select {
@@ -352,7 +352,7 @@ func TestAZoneWhoseRecordsChangeIsNotAskedAboutEachTime(t *testing.T) {
 		asked  int
 	}{{records, 1}, {records, 1}, {nil, 2}, {records, 2}} {
 		change := fmt.Sprint(i)
-		set(t, "ahead.example.", uint32(100+i), "changed") //nolint:gosec // small
+		set(t, "ahead.example.", uint32(100+i), "changed")
 		ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: change, RRsets: call.rrsets})
 		require.True(t, ahead.Settled(t.Context(), "ahead.example.", change))
 		require.Equal(t, call.asked, asked.count, "call %d", i)
@@ -362,6 +362,26 @@ func TestAZoneWhoseRecordsChangeIsNotAskedAboutEachTime(t *testing.T) {
 	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "held", RRsets: records})
 	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "held"))
 	require.Equal(t, 3, asked.count, "something of it may be held")
+}
+
+// A zone that is known to be distributed, and is gone meanwhile, is left to a sync, which asks the guard.
+func TestNothingIsExportedAheadOfAKnownZoneThatIsGone(t *testing.T) {
+	h := newHosts(t)
+	asked := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
+	h.primary.PowerDNS = asked
+	h.primary.Guard.MayHold = func(string) bool { return false }
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
+	makeZone(t, "ahead.example.")
+	changed := func(change string) bool {
+		ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: change, RRsets: []pdns.RRsetName{{Name: "ahead.example.", Type: "TXT"}}})
+		return ahead.Settled(t.Context(), "ahead.example.", change)
+	}
+	require.True(t, changed("before"))
+	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
+	eventually.True(t, 10*time.Second, "PowerDNS transfers the zone no more", func() bool { return !changed(fmt.Sprint("after ", asked.count)) && asked.count > 1 })
+	newest, _, err := h.store.Newest(t.Context(), "ahead.example.")
+	require.NoError(t, err)
+	require.False(t, newest.Deleted)
 }
 
 // What a call changes in a zone that is not distributed any more is not for the public.

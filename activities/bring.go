@@ -139,15 +139,24 @@ func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, e
 	return applied, s.Applied.Set(applied)
 }
 
-// readable says whether the content of v can be had.
-func readable(ctx context.Context, v pdns.Version, open opener) error {
+// read returns the content of v from its beginning.
+func (open opener) read(ctx context.Context, v pdns.Version) (io.ReadCloser, error) {
 	content, err := open(ctx, v)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	reader, err := content(ctx)
 	if err != nil {
-		return fmt.Errorf("open the content of version %d: %w", v.Version, err)
+		return nil, fmt.Errorf("open the content of version %d: %w", v.Version, err)
+	}
+	return reader, nil
+}
+
+// readable says whether the content of v can be had.
+func (open opener) readable(ctx context.Context, v pdns.Version) error {
+	reader, err := open.read(ctx, v)
+	if err != nil {
+		return err
 	}
 	return reader.Close()
 }
@@ -184,7 +193,7 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 		if !adopt || v.Deleted {
 			return AppliedForeign, nil
 		}
-		if err = readable(ctx, v, open); err == nil { // before anything of it is gone
+		if err = open.readable(ctx, v); err == nil { // before anything of it is gone
 			missing, err = s.takeOver(ctx, held)
 		}
 		if err != nil {

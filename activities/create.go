@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -30,13 +29,9 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	if v.Signed || v.Records > createRecords {
 		return false, nil
 	}
-	content, err := open(ctx, v)
+	reader, err := open.read(ctx, v)
 	if err != nil {
 		return false, err
-	}
-	reader, err := content(ctx)
-	if err != nil {
-		return false, fmt.Errorf("open the content of version %d: %w", v.Version, err)
 	}
 	text, hollow, err := transfer.Text(reader, createOctets)
 	if err = errors.Join(err, reader.Close()); err == nil {

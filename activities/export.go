@@ -64,8 +64,8 @@ type ExportZoneInput struct {
 	// Pause is how long to wait before anything is looked at, at most a
 	// second or so: what changes meanwhile shares this export.
 	Pause time.Duration `json:"pause,omitempty"`
-	// Distributed says that the zone is known to be distributed, and that what has
-	// changed is known to be records. It never leaves this process.
+	// Distributed says that the zone is known to be distributed: since it was found
+	// to be, nothing but records has changed. It never leaves this process.
 	Distributed bool `json:"-"`
 	// Made is what the zone is known to have just been made with; zero where
 	// anything else may have been done to it.

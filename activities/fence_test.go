@@ -371,36 +371,6 @@ func TestForeignZonesStayUntouched(t *testing.T) {
 	require.Equal(t, []string{"192.0.2.1"}, held.Masters)
 }
 
-func TestReconcileBringsWhatIsMissingAndDeletesOnlyTombstones(t *testing.T) {
-	h := newHosts(t)
-	zones := []string{"one.example.", "two.example.", "three.example."}
-	for _, zone := range zones {
-		makeZone(t, zone)
-		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
-		require.NoError(t, err)
-	}
-	// To its end: what SQLite refuses, while something else is written, is left to the next piece.
-	reconcile := func() (all activities.ReconcileZonesResult) {
-		for more := true; more; more = all.Remaining > 0 {
-			piece, err := run[activities.ReconcileZonesResult](h.secondary, h.secondary.ReconcileZones, activities.ReconcileZonesInput{})
-			require.NoError(t, err)
-			all.Add(piece)
-		}
-		return all
-	}
-	require.Equal(t, 3, reconcile().Applied)
-	require.Equal(t, 3, reconcile().Current)
-
-	call(t, http.MethodDelete, "/zones/"+zones[0], nil)
-	_, err := export(h.primary, activities.ExportZoneInput{Zone: zones[0]})
-	require.NoError(t, err)
-	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zones[1]), "somebody deleted it by hand")
-	result := reconcile()
-	require.Equal(t, 1, result.Deleted, "%+v", result)
-	require.Equal(t, 1, result.Applied, "%+v", result)
-	requireTXT(t, h.secondary.DNSAddress, zones[1], "first")
-}
-
 func requireTXT(t *testing.T, server, name, want string) {
 	t.Helper()
 	answer, _, err := new(dns.Client).ExchangeContext(t.Context(), new(dns.Msg).SetQuestion(name, dns.TypeTXT), server)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
 	"testing"
 	"time"
 
@@ -42,6 +43,36 @@ func publishZones(t *testing.T, h hosts, zones int) {
 		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
 		require.NoError(t, err)
 	}
+}
+
+// reconcileAll reconciles to the end: what SQLite refuses, while something else is written, is left to the next piece.
+func reconcileAll(t *testing.T, h hosts) (all activities.ReconcileZonesResult) {
+	t.Helper()
+	for more := true; more; more = all.Remaining > 0 {
+		all.Add(reconcile(t, h, activities.ReconcileZonesInput{}))
+	}
+	return all
+}
+
+func TestReconcileBringsWhatIsMissingAndDeletesOnlyTombstones(t *testing.T) {
+	h := newHosts(t)
+	zones := []string{"one.example.", "two.example.", "three.example."}
+	for _, zone := range zones {
+		makeZone(t, zone)
+		_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+	}
+	require.Equal(t, 3, reconcileAll(t, h).Applied)
+	require.Equal(t, 3, reconcileAll(t, h).Current)
+
+	call(t, http.MethodDelete, "/zones/"+zones[0], nil)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zones[0]})
+	require.NoError(t, err)
+	require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), zones[1]), "somebody deleted it by hand")
+	result := reconcileAll(t, h)
+	require.Equal(t, 1, result.Deleted, "%+v", result)
+	require.Equal(t, 1, result.Applied, "%+v", result)
+	requireTXT(t, h.secondary.DNSAddress, zones[1], "first")
 }
 
 // A piece goes on where the last one ended, without another look at all lists; one

@@ -101,7 +101,7 @@ func (h *healthCheck) other(ctx workflow.Context, check Check, in CheckInput) *S
 // joinWithin is how long this check waits for another workflow: a report that tells
 // of one that has not ended is better than none.
 func (h *healthCheck) joinWithin(ctx workflow.Context) time.Duration {
-	return max(time.Minute, HealthCheck.Within-reportWithin-workflow.Now(ctx).Sub(h.result.StartedAt))
+	return max(time.Minute, h.result.left(ctx, HealthCheck)-reportWithin)
 }
 
 func (h *healthCheck) whole(ctx workflow.Context, in CheckInput) error {

@@ -125,9 +125,13 @@ func (s *singleRun) goOn(ctx workflow.Context, came, asked, covered CheckInput) 
 		return err
 	}
 	came.Carried = &CarriedCheck{Result: report, Asked: asked, Covered: covered}
-	left := s.check.Within - workflow.Now(ctx).Sub(s.result.StartedAt)
-	ctx = workflow.WithWorkflowRunTimeout(ctx, max(left, time.Second)) // of all its runs together
+	ctx = workflow.WithWorkflowRunTimeout(ctx, max(s.result.left(ctx, s.check), time.Second)) // of all its runs together
 	return workflow.NewContinueAsNewError(ctx, s.check.Type, came)
+}
+
+// left is how much of the check's time all of its runs together still have.
+func (r *CheckRun) left(ctx workflow.Context, check Check) time.Duration {
+	return check.Within - workflow.Now(ctx).Sub(r.StartedAt)
 }
 
 // begin notes what is known at the start, and gives a check that was started by

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
 
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
@@ -34,15 +35,25 @@ func check(ctx context.Context, c *connections, out io.Writer, in workflows.Chec
 		return err
 	}
 	fmt.Fprintf(errorOutput, "run %s of workflow %s serves this\n", run, workflows.HealthCheck.ID)
-	var result workflows.CheckHealthResult
-	if err := c.temporal.GetWorkflow(ctx, workflows.HealthCheck.ID, run).Get(ctx, &result); err != nil {
-		return fmt.Errorf("health check: %w", err)
+	result, err := healthChecked(ctx, c.temporal, run)
+	if err != nil {
+		return err
 	}
 	fmt.Fprintln(out, plain(result.Markdown()))
 	if result.Outcome != workflows.OutcomeInSync {
 		return fmt.Errorf("health check: %s", result.Outcome)
 	}
 	return nil
+}
+
+// healthChecked waits for the report of a run of the health check.
+func healthChecked(ctx context.Context, temporal client.Client, run string) (workflows.CheckHealthResult, error) {
+	var result workflows.CheckHealthResult
+	err := temporal.GetWorkflow(ctx, workflows.HealthCheck.ID, run).Get(ctx, &result)
+	if err != nil {
+		err = fmt.Errorf("health check: %w", err)
+	}
+	return result, err
 }
 
 // plain is a report for a terminal.

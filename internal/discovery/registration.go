@@ -48,9 +48,8 @@ type Registration struct {
 // Run registers the role and tells Consul every 3 s what probe says: nil is
 // passing, an error critical, with its text shown. An agent that is away is
 // tried on; one that forgot the role gets it again. When ctx ends the role is
-// deregistered; where that fails, it stays registered as one that died does, which
-// is logged. A host that dies stays
-// registered as critical: a stale secondary is to be seen, not to vanish.
+// deregistered. Where that fails, which is logged, it stays registered as critical,
+// as that of a host that died does: a stale secondary is to be seen, not to vanish.
 func (r *Registration) Run(ctx context.Context, probe func(context.Context) error) {
 	pusher := pusher{Registration: r, state: outage.Log{Logger: r.Client.log, What: "Consul registration of " + r.Service}}
 	tick := time.NewTicker(pushEvery)
