@@ -23,10 +23,9 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
-// DefaultTimeout bounds one call to Temporal. It is shorter than the event
-// consumer's AckWait of 5 s, so that a call that hangs is given back before
-// NATS delivers its event a second time.
-const DefaultTimeout = 3 * time.Second
+// DefaultTimeout bounds one call to Temporal. One that is overwhelmed answers
+// late: whoever gives up before then has it do the same work again, and keeps it so.
+const DefaultTimeout = 10 * time.Second
 
 // maxWorkflowID is the longest workflow ID in bytes that Temporal takes (its
 // dynamic config limit.maxIDLength, default 1000). A zone name whose octets

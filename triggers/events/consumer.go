@@ -31,8 +31,13 @@ const ConsumerName = "pdns-distribute-trigger"
 const (
 	// ackWait is after how long NATS gives an event of a dead primary to another.
 	ackWait = 5 * time.Second
-	// handleTimeout leaves time to acknowledge or give back before ackWait ends.
-	handleTimeout = ackWait - time.Second
+	// keepEvery is how often NATS is told that an event is being handled here still.
+	keepEvery = 2 * time.Second
+	// handleTimeout bounds that. It leaves Temporal its time (see
+	// dispatch.DefaultTimeout) after the wait for a batch.
+	handleTimeout = 15 * time.Second
+	// stopTimeout bounds it where this process is being stopped.
+	stopTimeout = 4 * time.Second
 	// maxAckPending bounds the events under way or given back, of all primaries.
 	maxAckPending = 2000
 	// maxInFlight bounds the events under way in this process: two batches.
@@ -187,7 +192,9 @@ func (c *Consumer) take(ctx context.Context, consumer jetstream.Consumer) error 
 		n--
 		c.handlers.Go(func() {
 			defer c.release(1)
-			c.handle(context.WithoutCancel(ctx), msg)
+			handling, ended := outlasting(ctx)
+			defer ended()
+			c.handle(handling, msg)
 		})
 	}
 	c.release(n)
@@ -195,6 +202,14 @@ func (c *Consumer) take(ctx context.Context, consumer jetstream.Consumer) error 
 		return fmt.Errorf("wait for zone events: %w", err)
 	}
 	return nil
+}
+
+// outlasting is the context of one event: it ends after handleTimeout, or
+// stopTimeout after ctx.
+func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	handling, cancel := context.WithTimeout(context.WithoutCancel(ctx), handleTimeout)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopTimeout, cancel) })
+	return handling, func() { stop(); cancel() }
 }
 
 // acquire takes all free slots; it waits for the first, and returns 0 only

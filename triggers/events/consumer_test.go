@@ -306,6 +306,26 @@ func TestNATSAway(t *testing.T) {
 	}
 }
 
+// TestTemporalIsLate: an event is not delivered again while a Temporal that is overwhelmed has not answered.
+func TestTemporalIsLate(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	late := ackWait + keepEvery
+	d := &recorder{fault: func(ctx context.Context, _ string, _ int) error {
+		select {
+		case <-time.After(late):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}}
+	r := start(t, js, d)
+	publishZone(t, js, "example.org.")
+	empties(t, js)
+	if r.stop(); d.total() != 1 || r.count("accepted") != 1 {
+		t.Errorf("asked %d times, accepted %v", d.total(), r.count("accepted"))
+	}
+}
+
 // TestStopsInOrder lets what is under way end, and leaves the rest to others.
 func TestStopsInOrder(t *testing.T) {
 	js := brokertest.Fresh(t, stack)

@@ -37,8 +37,7 @@ const (
 // handle hands one event to Temporal, and acknowledges it, gives it back or
 // buries it.
 func (c *Consumer) handle(ctx context.Context, msg jetstream.Msg) {
-	ctx, cancel := context.WithTimeout(ctx, handleTimeout)
-	defer cancel()
+	defer c.keep(msg)()
 	event, err := pdns.ParseEvent(msg.Data())
 	if err != nil {
 		c.bury(ctx, msg, err)
@@ -59,6 +58,27 @@ func (c *Consumer) handle(ctx context.Context, msg jetstream.Msg) {
 		c.temporal.OK()
 		c.done(msg, "accepted", msg.Ack())
 	}
+}
+
+// keep tells NATS that the event is being handled until the returned release is
+// called, so that only that of a dead primary goes to another one.
+func (c *Consumer) keep(msg jetstream.Msg) (release func()) {
+	done := make(chan struct{})
+	c.handlers.Go(func() {
+		ticker := time.NewTicker(keepEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				if err := msg.InProgress(); err != nil {
+					c.log.Debug("NATS may deliver a zone event again, since it could not be told that it is being handled", "subject", msg.Subject(), "error", err)
+				}
+			}
+		}
+	})
+	return func() { close(done) }
 }
 
 // dispatch starts the zone's own sync, or puts the event into a batch where too

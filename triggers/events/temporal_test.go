@@ -41,7 +41,7 @@ func dialTemporal(t *testing.T) client.Client {
 func TestIntoTemporal(t *testing.T) {
 	js := brokertest.Fresh(t, stack)
 	c := dialTemporal(t)
-	r := start(t, js, &dispatch.Dispatcher{Client: c})
+	r := start(t, js, &dispatch.Dispatcher{Client: c, Timeout: 3 * time.Second}) // gives up soon, so that there are many failures
 	arrived := func(zone string) bool {
 		described, err := c.DescribeWorkflow(t.Context(), workflows.SyncZoneID(zone), "")
 		return err == nil && described.Status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING

@@ -39,6 +39,11 @@ func tuning() dynamicconfig.StaticClient {
 		dynamicconfig.TimerProcessorMaxPollRPS.Key():            2000,
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+		// By default 512 at once: on the one connection to SQLite they wait for each other until their 3 s are over, are begun
+		// anew, and on a busy machine little else is done.
+		dynamicconfig.TransferProcessorSchedulerWorkerCount.Key():   8,
+		dynamicconfig.TimerProcessorSchedulerWorkerCount.Key():      8,
+		dynamicconfig.VisibilityProcessorSchedulerWorkerCount.Key(): 4,
 		// New search attributes can be used after the next refresh, by default after 2 s: all that starts a system waits for it.
 		dynamicconfig.NamespaceCacheRefreshInterval.Key(): 200 * time.Millisecond,
 		// A bound that a test reaches in seconds; by default 10,000. A sync continues as new after 500.
