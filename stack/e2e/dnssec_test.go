@@ -62,16 +62,16 @@ func signable(zone string) []rrset {
 // sign makes a zone signed with one ECDSA key (PowerDNS's default), and NSEC3 where param is not empty.
 func sign(t testing.TB, zone, nsec3param string, narrow bool) {
 	t.Helper()
-	setSigning(t, zone, map[string]any{"dnssec": true, "nsec3param": nsec3param, "nsec3narrow": narrow})
+	primary.setSigning(t, zone, map[string]any{"dnssec": true, "nsec3param": nsec3param, "nsec3narrow": narrow})
 }
 
 // setSigning changes how a zone is signed. On SQLite, PowerDNS 4.7 answers 422 ("unable to secure", "to un-secure") when
 // something else, such as an export, reads the zone at that moment; then it is asked again. What it had done until then
 // it has not rectified, and does not when asked again.
-func setSigning(t testing.TB, zone string, settings map[string]any) {
+func (n *nameserver) setSigning(t testing.TB, zone string, settings map[string]any) {
 	t.Helper()
 	put := func(path string, body any) error {
-		r, err := primary.do(t.Context(), http.MethodPut, path, body)
+		r, err := n.do(t.Context(), http.MethodPut, path, body)
 		if err != nil {
 			return err
 		}
@@ -170,12 +170,12 @@ func TestSigningComesAndGoes(t *testing.T) {
 			primary.call(t, http.MethodPost, "/zones/"+zone+"/cryptokeys", map[string]any{"keytype": "zsk", "active": true, "algorithm": "ecdsa256"})
 		}},
 		{"NSEC again", func() {
-			setSigning(t, zone, map[string]any{"nsec3param": ""})
+			primary.setSigning(t, zone, map[string]any{"nsec3param": ""})
 		}},
 		{"edited serial", func() {
-			setSigning(t, zone, map[string]any{"soa_edit": "INCREMENT-WEEKS"})
+			primary.setSigning(t, zone, map[string]any{"soa_edit": "INCREMENT-WEEKS"})
 		}},
-		{"unsigned", func() { setSigning(t, zone, map[string]any{"dnssec": false}) }},
+		{"unsigned", func() { primary.setSigning(t, zone, map[string]any{"dnssec": false}) }},
 	}
 	for _, step := range steps {
 		step.do()
@@ -229,7 +229,7 @@ func TestSigningUnderQueries(t *testing.T) {
 		param := []string{"", "1 0 0 -"}[i%2]
 		primary.patch(t, zone, soa(zone, serial))
 		if i%3 == 2 {
-			setSigning(t, zone, map[string]any{"dnssec": false})
+			primary.setSigning(t, zone, map[string]any{"dnssec": false})
 		} else {
 			sign(t, zone, param, false)
 		}

@@ -185,8 +185,8 @@ func testShrinks(t *testing.T, s *site) {
 	}
 	s.proxy.create(t, zone, 1, many(150))
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 1, s.secondaries...) })
-	s.proxy.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": true})
-	s.direct.call(t, http.MethodPut, "/zones/"+zone, map[string]any{"dnssec": false})
+	s.proxy.setSigning(t, zone, map[string]any{"dnssec": true})
+	s.direct.setSigning(t, zone, map[string]any{"dnssec": false})
 	s.direct.patch(t, zone, soa(zone, 2))
 	s.program(t, "zone.modified", zone)
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 2, s.secondaries...) })
