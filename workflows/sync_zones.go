@@ -113,7 +113,7 @@ func (b *zoneBatch) bring(ctx workflow.Context) error {
 	}
 	b.phase(ctx, "applying")
 	b.apply(ctx)
-	return b.handOver(ctx)
+	return b.handOver(ctx, b.result.Alone)
 }
 
 // check asks from outside, a while after the batch was started.
@@ -200,7 +200,7 @@ func (b *zoneBatch) verify(ctx workflow.Context) error {
 	if len(b.targets) == 0 {
 		return nil
 	}
-	before := len(b.result.Alone)
+	syncing := slices.Clone(b.result.Alone)
 	var served activities.ZonesResult
 	err := workflow.ExecuteActivity(verifyingMany(ctx, "ask the secondaries"), verifier.VerifyZones,
 		activities.VerifyZonesInput{Zones: b.zones, Targets: b.targets, Absent: b.absent}).Get(ctx, &served)
@@ -212,10 +212,8 @@ func (b *zoneBatch) verify(ctx workflow.Context) error {
 		return nil
 	}
 	b.leave(served)
-	if len(b.result.Alone) > before {
-		return b.handOver(ctx)
-	}
-	return nil
+	// Those that have a sync of their own are asked for by that.
+	return b.handOver(ctx, slices.DeleteFunc(served.Alone, func(zone string) bool { return slices.Contains(syncing, zone) }))
 }
 
 // leave notes zones that need a sync of their own.
@@ -229,12 +227,12 @@ func (b *zoneBatch) leave(result activities.ZonesResult) {
 }
 
 // handOver starts the syncs of the zones that need one.
-func (b *zoneBatch) handOver(ctx workflow.Context) error {
-	if len(b.result.Alone) == 0 {
+func (b *zoneBatch) handOver(ctx workflow.Context, zones []string) error {
+	if len(zones) == 0 {
 		return nil
 	}
-	return workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(b.result.Alone), "start syncs of their own"), directory.StartSyncs,
-		b.asking(b.result.Alone)).Get(ctx, nil)
+	return workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(zones), "start syncs of their own"), directory.StartSyncs,
+		b.asking(zones)).Get(ctx, nil)
 }
 
 func (b *zoneBatch) judge() {

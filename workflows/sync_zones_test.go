@@ -73,10 +73,10 @@ func TestSyncZonesLeavesWhatNeedsMoreToSyncsOfTheirOwn(t *testing.T) {
 			}
 			return activities.ZonesResult{Alone: []string{"ahead.example."}}, nil
 		})
-	env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{Alone: []string{"outdated.example."}, Reason: "outdated"}, nil)
+	env.OnActivity(verifier.VerifyZones, mock.Anything, mock.Anything).Return(activities.ZonesResult{Alone: []string{"gone.example.", "outdated.example."}, Reason: "outdated"}, nil)
 	var started []string
 	env.OnActivity(directory.StartSyncs, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.ZonesInput) error {
-		started = in.Zones
+		started = append(started, in.Zones...)
 		return nil
 	}).Twice()
 	result := env.runBatch(t, SyncZonesInput{Zones: []string{"gone.example.", "ahead.example.", "outdated.example.", "fine.example."}, Trigger: TriggerEvent})
