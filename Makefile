@@ -20,7 +20,7 @@ bench:
 	@stack/setup.sh demo
 	@$(STACK_BIN) bench $(ARGS)
 
-# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system, five
+# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system, four
 # systems at a time. Not all of it at once: what must be right within seconds of a fault is not, where ten times as much
 # runs as there are cores.
 # -race needs cgo; the rest is built without, like everything else that setup.sh builds, so nothing compiles twice.
@@ -40,7 +40,7 @@ test-product:
 test-system: export GOTMPDIR := $(or $(TMPDIR),/tmp)
 test-system: export TMPDIR := $(MEMORY)
 test-system:
-	cd stack && CGO_ENABLED=0 go test -count=1 -p 2 -parallel 5 -timeout 30m ./...
+	cd stack && CGO_ENABLED=0 go test -count=1 -p 2 -parallel 4 -timeout 30m ./...
 
 lint:
 	@stack/setup.sh lint

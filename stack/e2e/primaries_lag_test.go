@@ -14,6 +14,11 @@ func TestStandbyDatabase(t *testing.T) {
 	p := startPrimaries(t, true)
 	t.Run("read only", func(t *testing.T) { testReadOnly(t, p.on(t, p.first)) })
 	t.Run("lagging", func(t *testing.T) { testLagging(t, p.on(t, p.first)) })
+}
+
+// The same where either has to do without the other.
+func TestStandbyDatabaseAlone(t *testing.T) {
+	p := startPrimaries(t, true)
 	t.Run("lagging when the other dies", func(t *testing.T) { testLaggingAlone(t, p.on(t, p.first)) })
 	t.Run("standby restarted", func(t *testing.T) { testStandbyRestarted(t, p.on(t, p.first)) })
 }

@@ -69,7 +69,7 @@ func TestTwoPrimaries(t *testing.T) {
 	t.Run("one check at a time", func(t *testing.T) { testOneCheckAtATime(t, p.on(t, p.first, p.second)) })
 }
 
-// One of them, or what they share, is away.
+// One of them is away.
 func TestOneOfTwoPrimaries(t *testing.T) {
 	p := startPrimaries(t, false)
 	for _, c := range []struct {
@@ -84,6 +84,11 @@ func TestOneOfTwoPrimaries(t *testing.T) {
 			testPrimaryDies(t, p.on(t, c.victim, c.survivor), c.survivor, c.killed)
 		})
 	}
+}
+
+// What they share is away.
+func TestDatabaseOfTwoPrimaries(t *testing.T) {
+	p := startPrimaries(t, false)
 	t.Run("database away", func(t *testing.T) { testDatabaseAway(t, p.on(t, p.first, p.second)) })
 }
 
