@@ -99,7 +99,7 @@ func (s status) zone(ctx context.Context, name string) error {
 		switch {
 		case secondary.Paused:
 			note = "paused"
-		case s.unattended(secondary):
+		case s.unattended(secondary) && state != pdns.ServedSilent:
 			wrong++
 			state, note = pdns.ServedState(workflows.StateLagging), "its worker does not answer: nobody looks after what it serves"
 		case state != pdns.ServedCurrent:
