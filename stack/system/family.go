@@ -3,7 +3,9 @@ package system
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +43,30 @@ func (f family) signal(sig unix.Signal) error {
 		all = append(all, member.signal(sig))
 	}
 	return errors.Join(all...)
+}
+
+// freeze stops all of the family, and waits until the last thread has stopped: one that runs on another CPU works on until
+// it notices, and would answer a question that comes after.
+func (f family) freeze() error {
+	if err := f.signal(unix.SIGSTOP); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killGrace)
+	defer cancel()
+	return poll(ctx, func() error {
+		for _, member := range f {
+			threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", member.PID))
+			if err != nil {
+				return err
+			}
+			for _, thread := range threads {
+				if s, err := readStat(thread); err == nil && !s.frozen && !s.ended {
+					return fmt.Errorf("%s has not stopped yet", filepath.Dir(thread))
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // end asks the parent to end, and waits until it has. Whoever is paused takes no such signal before it goes on.

@@ -253,12 +253,14 @@ func (s *System) end(name string, end func(family) error) error {
 }
 
 // Pause freezes one process (SIGSTOP): it keeps its connections and answers nothing. Resume lets it go on.
-func (s *System) Pause(name string) error { return s.freeze(name, unix.SIGSTOP, true) }
+func (s *System) Pause(name string) error { return s.pause(name, family.freeze, true) }
 
 // Resume lets a paused process go on.
-func (s *System) Resume(name string) error { return s.freeze(name, unix.SIGCONT, false) }
+func (s *System) Resume(name string) error {
+	return s.pause(name, func(f family) error { return f.signal(unix.SIGCONT) }, false)
+}
 
-func (s *System) freeze(name string, sig unix.Signal, paused bool) error {
+func (s *System) pause(name string, do func(family) error, paused bool) error {
 	if _, err := s.lookUp(name); err != nil {
 		return err
 	}
@@ -270,7 +272,10 @@ func (s *System) freeze(name string, sig unix.Signal, paused bool) error {
 		rec.Paused = paused
 		st.Processes[name] = rec
 		f, err := rec.family()
-		return errors.Join(err, f.signal(sig))
+		if err != nil {
+			return err
+		}
+		return do(f)
 	})
 }
 

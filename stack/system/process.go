@@ -71,12 +71,15 @@ type stat struct {
 	parent int
 	// ticks is when it started, in clock ticks since boot.
 	ticks uint64
-	// ended says that it has, but for its parent's notice of that.
-	ended bool
+	// ended says that it has, but for its parent's notice of that, frozen that a signal has stopped it.
+	ended, frozen bool
 }
 
-func procStat(pid int) (s stat, err error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+func procStat(pid int) (stat, error) { return readStat("/proc/" + strconv.Itoa(pid) + "/stat") }
+
+// readStat reads what is said of a process, or of one of its threads.
+func readStat(path string) (s stat, err error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return s, err
 	}
@@ -84,10 +87,11 @@ func procStat(pid int) (s stat, err error) {
 	_, rest, found := bytes.Cut(data[max(bytes.LastIndexByte(data, ')'), 0):], []byte(" "))
 	fields := strings.Fields(string(rest))
 	if !found || len(fields) < 20 {
-		return s, fmt.Errorf("unexpected content of /proc/%d/stat", pid)
+		return s, fmt.Errorf("unexpected content of %s", path)
 	}
 	state, threads := fields[0], fields[17]
 	// The first thread of a killed process may be a zombie while others have yet to die: its ports are still taken then.
+	s.frozen = state == "T"
 	s.ended = state == "X" || state == "Z" && (threads == "0" || threads == "1")
 	var noParent, noTicks error
 	s.parent, noParent = strconv.Atoi(fields[1])
