@@ -2,7 +2,6 @@ package activities_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -336,66 +335,4 @@ func (g *gatedVersions) Newest(ctx context.Context, zone string) (pdns.Version, 
 	case <-ctx.Done():
 	}
 	return g.Publisher.Newest(ctx, zone)
-}
-
-// What a zone is is asked once, and again after a call that may have changed it.
-func TestAZoneWhoseRecordsChangeIsNotAskedAboutEachTime(t *testing.T) {
-	h := newHosts(t)
-	asked := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
-	h.primary.PowerDNS = asked
-	h.primary.Guard.MayHold = func(string) bool { return false }
-	ahead := activities.NewAhead(t.Context(), h.primary, nil)
-	makeZone(t, "ahead.example.")
-	records := []pdns.RRsetName{{Name: "ahead.example.", Type: "TXT"}}
-	for i, call := range []struct {
-		rrsets []pdns.RRsetName
-		asked  int
-	}{{records, 1}, {records, 1}, {nil, 2}, {records, 2}} {
-		change := fmt.Sprint(i)
-		set(t, "ahead.example.", uint32(100+i), "changed")
-		ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: change, RRsets: call.rrsets})
-		require.True(t, ahead.Settled(t.Context(), "ahead.example.", change))
-		require.Equal(t, call.asked, asked.count, "call %d", i)
-	}
-	h.primary.Guard.MayHold = func(string) bool { return true }
-	set(t, "ahead.example.", 200, "changed")
-	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "held", RRsets: records})
-	require.True(t, ahead.Settled(t.Context(), "ahead.example.", "held"))
-	require.Equal(t, 3, asked.count, "something of it may be held")
-}
-
-// A zone that is known to be distributed, and is gone meanwhile, is left to a sync, which asks the guard.
-func TestNothingIsExportedAheadOfAKnownZoneThatIsGone(t *testing.T) {
-	h := newHosts(t)
-	asked := &countingZones{PrimaryPowerDNS: h.primary.PowerDNS}
-	h.primary.PowerDNS = asked
-	h.primary.Guard.MayHold = func(string) bool { return false }
-	ahead := activities.NewAhead(t.Context(), h.primary, nil)
-	makeZone(t, "ahead.example.")
-	changed := func(change string) bool {
-		ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: change, RRsets: []pdns.RRsetName{{Name: "ahead.example.", Type: "TXT"}}})
-		return ahead.Settled(t.Context(), "ahead.example.", change)
-	}
-	require.True(t, changed("before"))
-	call(t, http.MethodDelete, "/zones/ahead.example.", nil)
-	eventually.True(t, 10*time.Second, "PowerDNS transfers the zone no more", func() bool { return !changed(fmt.Sprint("after ", asked.count)) && asked.count > 1 })
-	newest, _, err := h.store.Newest(t.Context(), "ahead.example.")
-	require.NoError(t, err)
-	require.False(t, newest.Deleted)
-}
-
-// What a call changes in a zone that is not distributed any more is not for the public.
-func TestNothingIsExportedAheadOfAZoneThatIsLeftOut(t *testing.T) {
-	h := newHosts(t)
-	ahead := activities.NewAhead(t.Context(), h.primary, nil)
-	makeZone(t, "ahead.example.")
-	before, err := export(h.primary, activities.ExportZoneInput{Zone: "ahead.example."})
-	require.NoError(t, err)
-	h.primary.Selection = pdns.Selection{Exclude: []string{"ahead.example."}}
-	set(t, "ahead.example.", 4242, "internal")
-	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "patch", RRsets: []pdns.RRsetName{{Name: "ahead.example.", Type: "TXT"}}})
-	require.False(t, ahead.Settled(t.Context(), "ahead.example.", "patch"))
-	newest, _, err := h.store.Newest(t.Context(), "ahead.example.")
-	require.NoError(t, err)
-	require.Equal(t, before.Version.Version, newest.Version)
 }

@@ -253,9 +253,7 @@ func (v *Verifier) present(ctx context.Context, in VerifyZonesInput) []Target {
 	if len(in.Absent) == 0 {
 		return in.Targets
 	}
-	ctx, cancel := context.WithTimeout(ctx, presenceWithin)
-	defer cancel()
-	reachable, err := v.Presence.Reachable(ctx)
+	reachable, err := askPresence(ctx, v.Presence)
 	if err != nil {
 		return in.Targets
 	}

@@ -26,6 +26,12 @@ type Presence interface {
 // must not hold up a sync, which the roster alone can serve.
 const presenceWithin = 300 * time.Millisecond
 
+func askPresence(ctx context.Context, p Presence) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, presenceWithin)
+	defer cancel()
+	return p.Reachable(ctx)
+}
+
 // Directory finds the secondaries of a sync.
 type Directory struct {
 	Roster   Roster
@@ -62,9 +68,7 @@ func (d *Directory) DiscoverSecondaries(ctx context.Context, _ DiscoverSecondari
 		return DiscoverSecondariesResult{}, classify(fmt.Errorf("discover secondaries: read the roster: %w", err))
 	}
 	var result DiscoverSecondariesResult
-	asking, cancel := context.WithTimeout(ctx, presenceWithin)
-	defer cancel()
-	reachable, err := d.Presence.Reachable(asking)
+	reachable, err := askPresence(ctx, d.Presence)
 	if err != nil {
 		result.Warning = fmt.Sprintf("Consul cannot say who is reachable, all of the roster are tried: %v", err)
 	}

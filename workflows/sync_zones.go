@@ -200,7 +200,6 @@ func (b *zoneBatch) verify(ctx workflow.Context) error {
 	if len(b.targets) == 0 {
 		return nil
 	}
-	syncing := slices.Clone(b.result.Alone)
 	var served activities.ZonesResult
 	err := workflow.ExecuteActivity(verifyingMany(ctx, "ask the secondaries"), verifier.VerifyZones,
 		activities.VerifyZonesInput{Zones: b.zones, Targets: b.targets, Absent: b.absent}).Get(ctx, &served)
@@ -211,9 +210,10 @@ func (b *zoneBatch) verify(ctx workflow.Context) error {
 		b.result.Error = "check from outside: " + failureText(err)
 		return nil
 	}
-	b.leave(served)
 	// Those that have a sync of their own are asked for by that.
-	return b.handOver(ctx, slices.DeleteFunc(served.Alone, func(zone string) bool { return slices.Contains(syncing, zone) }))
+	served.Alone = slices.DeleteFunc(served.Alone, func(zone string) bool { return slices.Contains(b.result.Alone, zone) })
+	b.leave(served)
+	return b.handOver(ctx, served.Alone)
 }
 
 // leave notes zones that need a sync of their own.

@@ -126,7 +126,7 @@ func (s *site) do(t testing.TB, action, name string) {
 	case "kill":
 		err = s.Kill(t.Context(), name)
 	case "pause":
-		err = s.Pause(name)
+		err = s.Pause(t.Context(), name)
 	case "start":
 		err = s.Start(t.Context(), name)
 	case "resume":

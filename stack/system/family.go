@@ -47,11 +47,11 @@ func (f family) signal(sig unix.Signal) error {
 
 // freeze stops all of the family, and waits until the last thread has stopped: one that runs on another CPU works on until
 // it notices, and would answer a question that comes after.
-func (f family) freeze() error {
+func (f family) freeze(ctx context.Context) error {
 	if err := f.signal(unix.SIGSTOP); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), killGrace)
+	ctx, cancel := context.WithTimeout(ctx, killGrace)
 	defer cancel()
 	return poll(ctx, func() error {
 		for _, member := range f {

@@ -253,7 +253,9 @@ func (s *System) end(name string, end func(family) error) error {
 }
 
 // Pause freezes one process (SIGSTOP): it keeps its connections and answers nothing. Resume lets it go on.
-func (s *System) Pause(name string) error { return s.pause(name, family.freeze, true) }
+func (s *System) Pause(ctx context.Context, name string) error {
+	return s.pause(name, func(f family) error { return f.freeze(ctx) }, true)
+}
 
 // Resume lets a paused process go on.
 func (s *System) Resume(name string) error {

@@ -36,7 +36,7 @@ func TestProcessStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Pause("nats"); err != nil {
+	if err := other.Pause(t.Context(), "nats"); err != nil {
 		t.Fatal(err)
 	}
 	if got := state(t, s, "nats").State; got != "paused" {
@@ -67,7 +67,7 @@ func TestProcessStates(t *testing.T) {
 		conn.Close()
 		t.Error("a killed server still takes connections")
 	}
-	if err := s.Pause("nats"); err == nil || !strings.Contains(err.Error(), "stack start nats") {
+	if err := s.Pause(t.Context(), "nats"); err == nil || !strings.Contains(err.Error(), "stack start nats") {
 		t.Errorf("pausing what does not run: %v", err)
 	}
 	if err := other.Start(t.Context(), "nats"); err != nil {
@@ -80,7 +80,7 @@ func TestProcessStates(t *testing.T) {
 
 func TestStopEndsPausedProcess(t *testing.T) {
 	s := up(t, "pdns-primary")
-	if err := s.Pause("pdns-primary"); err != nil {
+	if err := s.Pause(t.Context(), "pdns-primary"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Stop(t.Context(), "pdns-primary"); err != nil {

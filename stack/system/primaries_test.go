@@ -33,7 +33,7 @@ func TestPrimariesShareZones(t *testing.T) {
 		}
 		showsKept(t, s)
 	}
-	if err := s.Pause("postgres-standby"); err != nil {
+	if err := s.Pause(t.Context(), "postgres-standby"); err != nil {
 		t.Fatal(err)
 	}
 	if code, answer := powerdns(t, s, http.MethodGet, env(t, s, "PRIMARY_API_URL")+keptZone, ""); code != http.StatusOK {

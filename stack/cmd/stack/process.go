@@ -14,8 +14,7 @@ func processCommands() []*cobra.Command {
 		processCommand("stop", "Stop one process in an orderly way (SIGTERM)", (*system.System).Stop),
 		processCommand("start", "Start one process again, at its old address with its data", (*system.System).Start),
 		processCommand("kill", "End one process at once (SIGKILL), as a crash would", (*system.System).Kill),
-		processCommand("pause", "Freeze one process (SIGSTOP): it hangs but keeps its connections",
-			func(s *system.System, _ context.Context, name string) error { return s.Pause(name) }),
+		processCommand("pause", "Freeze one process (SIGSTOP): it hangs but keeps its connections", (*system.System).Pause),
 		processCommand("resume", "Let a paused process go on",
 			func(s *system.System, _ context.Context, name string) error { return s.Resume(name) }),
 	}
