@@ -16,7 +16,7 @@ import (
 const (
 	// ErrTypeNewerApplied says that a zone must be published above a version: a
 	// secondary already serves that one, above the newest published, so the bucket
-	// is younger than the secondary's state; or that one's content is lost.
+	// is younger than the secondary's state; or that one, or its content, is lost.
 	// Details: the version (int64).
 	ErrTypeNewerApplied = "NewerApplied"
 	// ErrTypeRefused says that PowerDNS refuses to hand out the zone;
@@ -107,6 +107,16 @@ func contentLost(v pdns.Version, secondary string) error {
 	message := fmt.Sprintf("the content of zone %s version %d, the newest, is lost in NATS (secondary %s asked for it twice); it must be exported again",
 		v.Zone, v.Version, secondary)
 	return temporal.NewNonRetryableApplicationError(message, ErrTypeNewerApplied, nil, v.Version)
+}
+
+// versionLost tells of a NATS that shows an older version than a sync has published:
+// its answer is stale, or the bucket was lost since, and the zone must be exported again.
+func versionLost(in ApplyZoneInput, shown int64, stale bool) error {
+	message := fmt.Sprintf("NATS shows version %d of zone %s, the sync published %d", shown, in.Zone, in.Version)
+	if stale {
+		return fmt.Errorf("%s: its answer is stale", message)
+	}
+	return temporal.NewNonRetryableApplicationError(message+": NATS has lost that; it must be exported again", ErrTypeNewerApplied, nil, in.Version)
 }
 
 // newerThanPublished recognises these errors and returns the version to be

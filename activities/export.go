@@ -79,6 +79,12 @@ type ExportZoneInput struct {
 	Changes []string `json:"changes,omitempty"`
 }
 
+// mayBeLeftOver says that secondaries may hold the zone although nothing of it is
+// published: NATS may have lost that. Who deletes a zone wants it gone everywhere.
+func (in ExportZoneInput) mayBeLeftOver() bool {
+	return in.LeftOver || in.Above > 0 || in.Proxied == pdns.ProxiedDelete
+}
+
 // ExportZoneResult is the newest version of a zone, changed or not.
 type ExportZoneResult struct {
 	Outcome string `json:"outcome"`
@@ -273,7 +279,7 @@ func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version
 	switch {
 	case err != nil:
 		return ExportZoneResult{}, err
-	case revision == 0 && !in.LeftOver && !approved:
+	case revision == 0 && !in.mayBeLeftOver() && !approved:
 		result := p.result(ExportUnknown)
 		result.Reason = fmt.Sprintf("zone %s is not on primary %s and was never distributed", zone, p.ID)
 		return result, nil
@@ -294,7 +300,7 @@ func (p *Primary) exportGone(ctx context.Context, zone string, last pdns.Version
 // and so is one that is left over there, or of which one has a version above its
 // tombstone.
 func (p *Primary) exportExcluded(ctx context.Context, zone, why string, last pdns.Version, revision uint64, in ExportZoneInput) (ExportZoneResult, error) {
-	if revision == 0 && in.LeftOver || revision != 0 && (!last.Deleted || last.Version <= in.Above) {
+	if revision == 0 && in.mayBeLeftOver() || revision != 0 && (!last.Deleted || last.Version <= in.Above) {
 		return p.exportGone(ctx, zone, last, revision, in)
 	}
 	result := p.newest(ExportSkipped, last, revision)

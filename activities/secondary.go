@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
@@ -112,6 +114,10 @@ const (
 	AppliedNone = "none"
 )
 
+// staleAttempts is how often an older answer of NATS is taken for one of a leader that
+// was cut off, for a second and a half, before what is newer is taken for lost.
+const staleAttempts = 5
+
 // ApplyZoneInput asks that a zone be brought to its newest version.
 type ApplyZoneInput struct {
 	Zone string `json:"zone"`
@@ -143,7 +149,7 @@ func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZone
 	started := time.Now()
 	result, err := s.bringToNewest(ctx, in.Zone, bringing{})
 	if err == nil && result.Version < in.Version && result.Outcome != AppliedForeign {
-		err = fmt.Errorf("NATS shows version %d, the sync published %d: its answer is stale", result.Version, in.Version)
+		err = versionLost(in, result.Version, activity.GetInfo(ctx).Attempt < staleAttempts)
 	}
 	took := time.Since(started)
 	if err != nil {

@@ -239,7 +239,7 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 func (s *zoneSync) request() { s.requested, s.anyAsks = true, true }
 
 // unanswered asks for an export once more, with what API calls asked of the one
-// that settled nothing.
+// that settled nothing, or whose version is lost.
 func (s *zoneSync) unanswered() {
 	s.proxied = s.asked.And(s.proxied)
 	s.request()

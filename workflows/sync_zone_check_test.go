@@ -55,11 +55,14 @@ func TestSyncZoneDeadlineIsNotPushedBack(t *testing.T) {
 	require.Equal(t, 3, result.Exports, "changes during the wait go at once")
 }
 
+// A secondary serves more than is published, or NATS has lost what was.
 func TestSyncZoneExportsAboveWhatASecondaryServes(t *testing.T) {
 	env := newSyncTest(t, "a")
 	env.serving(pdns.ServedCurrent)
+	var told []pdns.Proxied
 	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.ExportZoneInput) (activities.ExportZoneResult, error) {
+			told = append(told, in.Proxied)
 			return published(in.Zone, max(env.exports.Add(1), in.Above+1)), nil
 		})
 	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
@@ -69,9 +72,10 @@ func TestSyncZoneExportsAboveWhatASecondaryServes(t *testing.T) {
 			}
 			return applied(ctx, in)
 		})
-	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	result := env.run(t, SyncZoneInput{Zone: "example.org.", Proxied: pdns.ProxiedDelete})
 	require.EqualValues(t, 1001, result.Version)
 	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Equal(t, []pdns.Proxied{pdns.ProxiedDelete, pdns.ProxiedDelete}, told, "what was asked of the version that is lost is asked again")
 }
 
 // Where exports do not get above what a secondary serves, each waits longer.

@@ -124,7 +124,7 @@ func (h *hostSync) failed(err error) {
 			// While the guard holds what would be exported, another export
 			// finds the same.
 			if h.sync.outcome != OutcomeHeld {
-				h.sync.request()
+				h.sync.unanswered()
 			}
 		}
 	case errors.As(err, &timeout) && app == nil:

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func TestDataWiped(t *testing.T) {
 			t.Logf("all right %s after the return of %s without its data; %s", took.Round(time.Millisecond), process, calls)
 		})
 	}
+	t.Run("a deleted zone", func(t *testing.T) { testDeletedUnpublished(t, s.on(t)) })
 	t.Run("no secondary", func(t *testing.T) { testNoSecondary(t, s.on(t)) }) // last: the roster is empty then
 }
 
@@ -149,6 +151,20 @@ func (m *moving) watch(t *testing.T) (stop func()) {
 }
 
 // With no secondary at all, nothing is in sync.
+// A zone that is deleted before what NATS has lost of it is published again is gone from every secondary.
+func testDeletedUnpublished(t *testing.T, s *site) {
+	const zone = "unpublished.wiped.example."
+	s.make(t, []string{zone}, 1)
+	js, closeConn, err := s.jetStream()
+	must(t, err)
+	defer closeConn()
+	published, err := js.KeyValue(t.Context(), "pdns-zones")
+	must(t, err)
+	must(t, published.Purge(t.Context(), strings.TrimSuffix(zone, ".")))
+	s.proxy.delete(t, zone)
+	until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
+}
+
 func testNoSecondary(t *testing.T, s *site) {
 	for _, n := range s.secondaries {
 		s.do(t, "stop", n.name)
