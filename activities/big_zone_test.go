@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -34,12 +35,9 @@ func newBigHosts(t *testing.T, number int) *bigHosts {
 	b.secondary.Metrics = activities.NewSecondaryMetrics(b.registry)
 	b.ahead = activities.NewAhead(t.Context(), b.primary, nil)
 	sets := []any{rrset(bigZone, "TXT", `"first"`)}
-	for i := range 1200 {
-		contents := make([]string, 10)
-		for j := range contents {
-			contents[j] = fmt.Sprintf("%q", rand.Text()) // does not compress well
-		}
-		sets = append(sets, rrset(fmt.Sprintf("h%03d.%s", i, bigZone), "TXT", contents...))
+	for i := range 600 { // not fewer and larger: PowerDNS puts a hundred records into a message of a transfer
+		texts := fmt.Sprintf("%q %q", manyLetters(), manyLetters()) // that do not compress well
+		sets = append(sets, rrset(fmt.Sprintf("h%03d.%s", i, bigZone), "TXT", texts))
 	}
 	call(t, http.MethodPost, "/zones", map[string]any{
 		"name": bigZone, "kind": "Native", "soa_edit_api": "INCREASE", "nameservers": []string{"ns1." + bigZone}, "rrsets": sets,
@@ -48,6 +46,15 @@ func newBigHosts(t *testing.T, number int) *bigHosts {
 	b.export(t)
 	b.apply(t)
 	return b
+}
+
+// manyLetters are as many as fit into one string of a TXT.
+func manyLetters() string {
+	var text strings.Builder
+	for text.Len()+26 <= 255 {
+		text.WriteString(rand.Text())
+	}
+	return text.String()
 }
 
 // newest is the zone's newest version.

@@ -99,8 +99,10 @@ func (s *zoneSync) verify(ctx workflow.Context, targets []activities.Target) []a
 		case pdns.ServedSilent:
 			host.status.State, host.status.Error = StateLagging, served.Error
 		default:
-			host.status.State = StateOutdated
-			host.status.Error = fmt.Sprintf("from outside, %s is %s (serial %d, wanted %d)", targets[i].DNSAddress, served.State, served.Serial, version.Serial)
+			if host.status.State != StateLagging { // else its worker has said why
+				host.status.State = StateOutdated
+				host.status.Error = fmt.Sprintf("from outside, %s is %s (serial %d, wanted %d)", targets[i].DNSAddress, served.State, served.Serial, version.Serial)
+			}
 			wrong = append(wrong, targets[i])
 		}
 	}

@@ -40,7 +40,7 @@ func TestCheckWorkerKilledAtEvenSteps(t *testing.T) { testCheckWorkerKilled(t, 0
 
 func testCheckWorkerKilled(t *testing.T, remainder int) {
 	// Zones left over count as deletes that nobody asked for: the guard allows as many, of half of the zones at most.
-	s := startSite(t, system.Topology{}, quickCheck+"[guard]\nmax_delete = 100\n")
+	s := startIdleSite(t, system.Topology{}, quickCheck+"[guard]\nmax_delete = 100\n")
 	// No step of one secondary's is over before somebody is killed.
 	s.do(t, "stop", s.secondaries[0].name)
 	s.moveAway(t, s.secondaries[0].name, s.env["TEMPORAL_ADDRESS"], 100*time.Millisecond)

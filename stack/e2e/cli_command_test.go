@@ -13,7 +13,7 @@ import (
 
 // TestCommandLine has a system of its own: it stops parts of it, and `status` counts all zones.
 func TestCommandLine(t *testing.T) {
-	s := startSite(t, system.Topology{}, "")
+	s := startIdleSite(t, system.Topology{}, "")
 	const zone = "demo.example."
 	s.proxy.create(t, zone, 7, set("www."+zone, "A", "192.0.2.1"))
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 7, s.secondaries...) })

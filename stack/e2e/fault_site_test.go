@@ -49,11 +49,32 @@ const quickCheck = `
 event_check_wait = "2s"
 `
 
+// busy bounds the systems that are kept busy at the same time: what must be right within seconds of a fault is not, where
+// ten times as much runs as there are cores.
+var busy = make(chan struct{}, 3)
+
+// starter is startSite or startIdleSite.
+type starter func(t *testing.T, topology system.Topology, settings string) *site
+
 // startSite starts a system that ends with the test, which runs beside others: each has its system to itself. With E2E_KEEP
 // set, its folder stays.
 func startSite(t *testing.T, topology system.Topology, settings string) *site {
 	t.Helper()
 	t.Parallel()
+	busy <- struct{}{}
+	t.Cleanup(func() { <-busy })
+	return startAnySite(t, topology, settings)
+}
+
+// startIdleSite is startSite for a test that waits for most of its time: it runs beside as many as there are.
+func startIdleSite(t *testing.T, topology system.Topology, settings string) *site {
+	t.Helper()
+	t.Parallel()
+	return startAnySite(t, topology, settings)
+}
+
+func startAnySite(t *testing.T, topology system.Topology, settings string) *site {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // with E2E_KEEP it outlives the test
 	must(t, err)
 	opts := system.Options{Dir: dir, Topology: topology, Settings: onlyAsked + settings, FreePorts: true, Owner: os.Getpid()}

@@ -13,7 +13,7 @@ import (
 
 // TestSecondaryLife has a system of its own, whose secondaries come and go.
 func TestSecondaryLife(t *testing.T) {
-	s := startSite(t, system.Topology{}, quickCheck)
+	s := startIdleSite(t, system.Topology{}, quickCheck)
 	t.Run("a foreign zone is adopted", func(t *testing.T) { testAdopt(t, s.on(t)) })
 	t.Run("paused, drained, forgotten", func(t *testing.T) { testLifeCycle(t, s.on(t)) })
 }

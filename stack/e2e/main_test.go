@@ -2,8 +2,8 @@
 // for at the secondaries, all on one whole system of real servers (package system) that TestMain starts.
 //
 // Every test uses zones of its own and calls one of three first: parallel, when it only uses the system; alone, when it
-// measures or disturbs something there: Go runs those first, one by one; or startSite, which starts a system that this test
-// may break, beside the others.
+// measures or disturbs something there: Go runs those first, one by one; or startSite or startIdleSite, which start a system
+// that this test may break, beside the others.
 package e2e
 
 import (

@@ -35,9 +35,9 @@ type primaryServer struct {
 	proxy, direct     *nameserver
 }
 
-func startPrimaries(t *testing.T, standby bool) *primaries {
+func startPrimaries(t *testing.T, start starter, standby bool) *primaries {
 	t.Helper()
-	p := &primaries{site: startSite(t, system.Topology{Primaries: 2, Standby: standby}, quickCheck)}
+	p := &primaries{site: start(t, system.Topology{Primaries: 2, Standby: standby}, quickCheck)}
 	p.first = primaryServer{"pdns-primary", "primary", p.proxy, p.direct}
 	p.second = primaryServer{"pdns-primary-2", "primary-2", nil, nil}
 	p.second.proxy, p.second.direct = primaryServers(p.env, p.proxy.client, "primary-2", "_2")
@@ -62,7 +62,7 @@ func (p *primaries) use(used ...primaryServer) {
 
 // Clients change zones through either of two primaries on one database.
 func TestTwoPrimaries(t *testing.T) {
-	p := startPrimaries(t, false)
+	p := startPrimaries(t, startSite, false)
 	t.Run("both take changes", func(t *testing.T) { testBothTakeChanges(t, p.on(t, p.first, p.second)) })
 	t.Run("equal serials", func(t *testing.T) { testEqualSerials(t, p.on(t, p.first, p.second)) })
 	t.Run("never back", func(t *testing.T) { testNeverBack(t, p.on(t, p.first, p.second)) })
@@ -71,7 +71,7 @@ func TestTwoPrimaries(t *testing.T) {
 
 // One of them is away.
 func TestOneOfTwoPrimaries(t *testing.T) {
-	p := startPrimaries(t, false)
+	p := startPrimaries(t, startSite, false)
 	for _, c := range []struct {
 		victim, survivor primaryServer
 		killed           []string
@@ -88,7 +88,7 @@ func TestOneOfTwoPrimaries(t *testing.T) {
 
 // What they share is away.
 func TestDatabaseOfTwoPrimaries(t *testing.T) {
-	p := startPrimaries(t, false)
+	p := startPrimaries(t, startIdleSite, false)
 	t.Run("database away", func(t *testing.T) { testDatabaseAway(t, p.on(t, p.first, p.second)) })
 }
 
