@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
@@ -47,33 +49,35 @@ func (s *Secondary) takeOver(ctx context.Context, zone api.Zone) (missing bool, 
 }
 
 // adopt takes over the foreign zones that a full compare shall take over, and
-// counts them no longer as foreign. Doing it twice is harmless: what is ours
-// already is brought.
-func (s *Secondary) adopt(ctx context.Context, work *fullCompare, done *atomic.Int64) (int, error) {
+// counts them no longer as foreign. Those that fail again and again are among the
+// hopeless: the others must not wait for them. Doing it twice is harmless: what is
+// ours already is brought.
+func (s *Secondary) adopt(ctx context.Context, work *fullCompare, done *atomic.Int64) (*brought, error) {
 	if len(work.adopt) == 0 {
-		return 0, nil
+		return &brought{}, nil
 	}
 	brought, _, err := s.bringAll(ctx, work.adopt, bringing{adopt: true}, done, time.Time{})
-	if err == nil {
+	if err == nil && activity.GetInfo(ctx).Attempt < batchAttempts {
 		err = brought.failure()
 	}
-	if err == nil && len(brought.hopeless) > 0 {
-		err = errors.New(brought.reason())
-	}
+	brought.giveUp()
 	if err == nil && len(brought.ahead) > 0 { // they are foreign still, until a newer version is there
 		err = s.Exporter.ExportAbove(ctx, brought.ahead, brought.above)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("take over %d foreign zones: %w", len(work.adopt), err)
+		return nil, fmt.Errorf("take over %d foreign zones: %w", len(work.adopt), err)
 	}
-	ours := brought.outcomes[AppliedNow] + brought.outcomes[AppliedCurrent]
+	still := slices.Concat(brought.ahead, brought.hopeless)
 	work.plan.Foreign = slices.DeleteFunc(work.plan.Foreign, func(zone string) bool {
-		return slices.Contains(work.adopt, zone) && !slices.Contains(brought.ahead, zone)
+		return slices.Contains(work.adopt, zone) && !slices.Contains(still, zone)
 	})
-	work.plan.Blocked -= ours
+	work.plan.Blocked -= brought.ours()
 	work.adopt = nil
-	return ours, nil
+	return brought, nil
 }
+
+// ours counts the zones that are ours now and were foreign.
+func (b *brought) ours() int { return b.outcomes[AppliedNow] + b.outcomes[AppliedCurrent] }
 
 // adopts returns the foreign zones that a full compare shall take over: those that
 // are asked for, or all, as far as they stand in the way of a published version.

@@ -111,12 +111,12 @@ func contentLost(v pdns.Version, secondary string) error {
 
 // versionLost tells of a NATS that shows an older version than a sync has published:
 // its answer is stale, or the bucket was lost since, and the zone must be exported again.
-func versionLost(in ApplyZoneInput, shown int64, stale bool) error {
-	message := fmt.Sprintf("NATS shows version %d of zone %s, the sync published %d", shown, in.Zone, in.Version)
+func versionLost(zone string, shown, published int64, stale bool) error {
+	message := fmt.Sprintf("NATS shows version %d of zone %s, the sync published %d", shown, zone, published)
 	if stale {
 		return fmt.Errorf("%s: its answer is stale", message)
 	}
-	return temporal.NewNonRetryableApplicationError(message+": NATS has lost that; it must be exported again", ErrTypeNewerApplied, nil, in.Version)
+	return temporal.NewNonRetryableApplicationError(message+": NATS has lost that; it must be exported again", ErrTypeNewerApplied, nil, published)
 }
 
 // newerThanPublished recognises these errors and returns the version to be

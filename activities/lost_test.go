@@ -47,6 +47,19 @@ func TestATombstoneThatNATSLosesIsPublishedAgain(t *testing.T) {
 	require.Equal(t, activities.AppliedDelete, applied.Outcome)
 }
 
+// A batch does not take it for in sync: it is tried again, and at last the zone is left to a sync of its own.
+func TestABatchWhoseVersionsNATSLoses(t *testing.T) {
+	h := newHosts(t)
+	makeZone(t, lostZone)
+	exported, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone})
+	require.NoError(t, err)
+	lost := h.deleteAndLose(t, exported.Version)
+	_, err = run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, activities.ZonesInput{
+		Zones: []string{lostZone}, Versions: map[string]int64{lostZone: lost.Version},
+	})
+	require.ErrorContains(t, err, "NATS shows version 0")
+}
+
 // An answer from before a version, as a leader gives that was cut off, is asked for again.
 func TestAnAnswerFromBeforeIsAskedForAgain(t *testing.T) {
 	h := newHosts(t)

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -140,7 +141,10 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 		s.full.Store(work)
 	}
 	result := work.result(begun, brought)
-	result.Adopted = adopted
+	result.Adopted = adopted.ours()
+	result.Failed += len(adopted.hopeless)
+	result.FailedZones = first(append(result.FailedZones, adopted.hopeless...))
+	result.Reason = cmp.Or(result.Reason, adopted.reason())
 	s.Metrics.reconciled(result, time.Now())
 	return result, nil
 }

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -35,23 +36,54 @@ func (f failingZone) CreateSecondaryZone(ctx context.Context, zone, master, acco
 	return f.Client.CreateSecondaryZone(ctx, zone, master, account)
 }
 
+// holding fails to take over any zone.
+type holding struct{ activities.ForeignZones }
+
+func (holding) TakeOverZone(context.Context, api.Zone, string, string) error {
+	return errors.New("500")
+}
+
 // A zone that fails again and again is told of, and does not hold up the compare for ever.
 func TestReconcileGivesUpAZoneThatFailsAgainAndAgain(t *testing.T) {
 	f := newFlushTest(t, 0)
 	bad := f.publish(1)[0]
 	f.publish(2)
 	f.secondary.PowerDNS = failingZone{f.Client, bad}
+	result := reconcileWhole(t, f.secondary, activities.ReconcileZonesInput{Compare: "one"})
+	require.Equal(t, 2, result.Applied, "%+v", result)
+	require.Equal(t, []string{bad}, result.FailedZones)
+	require.Contains(t, result.Reason, "500")
+}
+
+// Nor does one that cannot be taken over.
+func TestReconcileGivesUpAZoneThatCannotBeTakenOver(t *testing.T) {
+	f := newFlushTest(t, 0)
+	theirs := f.publish(1)[0]
+	callSecondary(t, http.MethodPost, "/zones", map[string]any{"name": theirs, "kind": "Native", "nameservers": []string{"theirs." + theirs}})
+	f.publish(2)
+	f.secondary.Foreign = holding{f.secondary.Foreign}
+	result := reconcileWhole(t, f.secondary, activities.ReconcileZonesInput{Compare: "one", AdoptAll: true})
+	require.Equal(t, 2, result.Applied, "%+v", result)
+	require.Zero(t, result.Adopted)
+	require.Equal(t, []string{theirs}, result.FailedZones)
+	require.Equal(t, []string{theirs}, result.ForeignZones)
+	require.Contains(t, result.Reason, "500")
+}
+
+// reconcileWhole compares in full as ReconcileSecondary does, piece by piece, each as often as it fails.
+func reconcileWhole(t *testing.T, s *activities.Secondary, in activities.ReconcileZonesInput) (result activities.ReconcileZonesResult) {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
-	env.RegisterActivity(f.secondary.ReconcileZones)
+	env.RegisterActivity(s.ReconcileZones)
 	reconcile := func(ctx workflow.Context) (result activities.ReconcileZonesResult, err error) {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 			StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1},
 		})
 		for more := true; more && err == nil; more = result.Remaining > 0 {
 			var piece activities.ReconcileZonesResult
-			err = workflow.ExecuteActivity(ctx, f.secondary.ReconcileZones, activities.ReconcileZonesInput{Compare: "one"}).Get(ctx, &piece)
+			err = workflow.ExecuteActivity(ctx, s.ReconcileZones, in).Get(ctx, &piece)
 			result.Add(piece)
 		}
 		return result, err
@@ -59,9 +91,6 @@ func TestReconcileGivesUpAZoneThatFailsAgainAndAgain(t *testing.T) {
 	env.RegisterWorkflow(reconcile)
 	env.ExecuteWorkflow(reconcile)
 	require.NoError(t, env.GetWorkflowError())
-	var result activities.ReconcileZonesResult
 	require.NoError(t, env.GetWorkflowResult(&result))
-	require.Equal(t, 2, result.Applied, "%+v", result)
-	require.Equal(t, []string{bad}, result.FailedZones)
-	require.Contains(t, result.Reason, "500")
+	return result
 }

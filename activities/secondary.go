@@ -149,7 +149,7 @@ func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZone
 	started := time.Now()
 	result, err := s.bringToNewest(ctx, in.Zone, bringing{})
 	if err == nil && result.Version < in.Version && result.Outcome != AppliedForeign {
-		err = versionLost(in, result.Version, activity.GetInfo(ctx).Attempt < staleAttempts)
+		err = versionLost(in.Zone, result.Version, in.Version, activity.GetInfo(ctx).Attempt < staleAttempts)
 	}
 	took := time.Since(started)
 	if err != nil {

@@ -52,6 +52,8 @@ type SyncZoneCarried struct {
 	Primaries      primaries           `json:"primaries,omitzero"`
 	Requested      bool                `json:"requested,omitempty"`
 	Proxied        pdns.Proxied        `json:"proxied,omitempty"`
+	Asked          pdns.Proxied        `json:"asked,omitempty"`
+	Above          int64               `json:"above,omitempty"`
 	Unproven       bool                `json:"unproven,omitempty"`
 	Changes        int                 `json:"changes"`
 	Exports        int                 `json:"exports"`
@@ -86,7 +88,7 @@ type zoneSync struct {
 	anyAsks bool
 	// proxied is what API calls have asked for that no export has answered yet.
 	proxied pdns.Proxied
-	// asked is what they asked of the export under way.
+	// asked is what they asked of the export under way, or of the last one.
 	asked pdns.Proxied
 	// above is the version that the next export must exceed.
 	above int64
@@ -156,7 +158,7 @@ func (s *zoneSync) resume(c SyncZoneCarried) {
 	s.counts, s.requested, s.anyAsks = c, c.Requested, c.Requested
 	s.newest, s.targets, s.timing = c.Newest, c.Targets, c.Timing
 	s.uncheckedSince, s.primaries, s.lastError, s.proxied = c.UncheckedSince, c.Primaries, c.Error, c.Proxied
-	s.unproven, s.outcome = c.Unproven, c.Outcome
+	s.unproven, s.outcome, s.asked, s.above = c.Unproven, c.Outcome, c.Asked, c.Above
 	for _, status := range c.Secondaries {
 		s.hosts[status.ID] = &hostSync{sync: s, status: status, owed: status.State == StatePending}
 	}
@@ -311,7 +313,7 @@ func (s *zoneSync) continueAsNew(ctx workflow.Context) error {
 	carried.Newest, carried.Targets, carried.Timing = s.newest, s.targets, s.timing
 	carried.UncheckedSince, carried.Requested, carried.Error = s.uncheckedSince, s.requested || s.signals >= continueAfter, s.lastError
 	carried.Secondaries, carried.Primaries, carried.Proxied = s.statuses(), s.primaries, s.proxied
-	carried.Unproven, carried.Outcome = s.unproven, s.outcome
+	carried.Unproven, carried.Outcome, carried.Asked, carried.Above = s.unproven, s.outcome, s.asked, s.above
 	if s.checking && carried.UncheckedSince.IsZero() {
 		carried.UncheckedSince = workflow.Now(ctx)
 	}

@@ -97,6 +97,19 @@ func TestSyncZoneContinuesAsNewThoughNoPrimaryCanExport(t *testing.T) {
 	require.Contains(t, carried.Error, "no room in the bucket")
 }
 
+// The version that is being applied may be lost: the next run can ask for it again as it was asked for.
+func TestSyncZoneCarriesWhatWasAsked(t *testing.T) {
+	env := newSyncTest(t, "a")
+	env.exporting()
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).After(time.Minute).Return(applied)
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalZoneChanged, ZoneChange{Proxied: pdns.ProxiedDelete}) }, 0)
+	env.RegisterDelayedCallback(func() {
+		env.SetContinueAsNewSuggested(true)
+		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
+	}, 10*time.Second)
+	require.Equal(t, pdns.ProxiedDelete, env.continued(t).Asked)
+}
+
 // Also with what the API call asked for.
 func TestSyncZoneKeepsAChangeUntilAPrimaryCanExport(t *testing.T) {
 	env := newSyncTest(t, "a")

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -33,19 +34,39 @@ func (s *zoneSync) export(ctx workflow.Context) {
 	s.requested = false
 	s.exportsBegun++
 	s.counts.Exports++
-	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries,
-		activities.DiscoverSecondariesInput{})
+	began, found := workflow.Now(ctx), discover(ctx)
 	s.asked = s.proxied
 	s.proxied = pdns.NotProxied // what is asked for meanwhile is for the next export
 	above := s.above
 	result, err := s.exportZone(ctx)
-	s.discovered(ctx, found)
+	s.discovered(ctx, discoverAgain(ctx, began, found))
 	s.exported(ctx, result, err)
 	if now := workflow.Now(ctx); above > 0 && s.newest.Version <= above && !s.retryAt.After(now) {
 		s.retryAt = now.Add(s.primaries.again(lookAgainWithin)) // secondaries will ask for it again at once
 	}
 	s.exportsEnded++
 	s.nextExport = workflow.Now(ctx).Add(s.timing.MinInterval)
+}
+
+// longExport is how long an export takes after which the secondaries are listed
+// once more, and changeDiscover names that change of the workflows.
+const (
+	longExport     = time.Second
+	changeDiscover = "discover-after-long-exports"
+)
+
+// discover lists the secondaries beside an export.
+func discover(ctx workflow.Context) workflow.Future {
+	return workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
+}
+
+// discoverAgain lists the secondaries once more after a long export: one that joined
+// meanwhile, or was resumed, has compared itself with the version before.
+func discoverAgain(ctx workflow.Context, began time.Time, found workflow.Future) workflow.Future {
+	if workflow.Now(ctx).Sub(began) < longExport || workflow.GetVersion(ctx, changeDiscover, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return found
+	}
+	return discover(ctx)
 }
 
 // exportZone exports where it is quickest: beside this workflow if that is the

@@ -355,3 +355,24 @@ func TestSyncZoneWaitsForTheSecondariesToBeListed(t *testing.T) {
 	require.Equal(t, OutcomeInSync, result.Outcome)
 	require.Greater(t, result.Exports, 1, "changes are exported meanwhile")
 }
+
+// A secondary that joins while a large zone is exported compares itself with the version before: it gets the new one too.
+func TestSyncZoneListsTheSecondariesAgainAfterALongExport(t *testing.T) {
+	env := newUnlistedTest(t)
+	env.applying()
+	env.serving(pdns.ServedCurrent)
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.MatchedBy(func(in activities.ExportZoneInput) bool { return in.Local })).
+		Return(activities.ExportZoneResult{Outcome: activities.ExportElsewhere}, nil)
+	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).After(longExport).Return(published("example.org.", 5), nil)
+	listed := []activities.Target{{ID: "a"}}
+	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
+			found := listed
+			listed = []activities.Target{{ID: "a"}, {ID: "b"}}
+			return activities.DiscoverSecondariesResult{Targets: found}, nil
+		})
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Len(t, result.Secondaries, 2)
+	require.Equal(t, StateInSync, result.Secondaries[1].State)
+	require.Equal(t, 1, result.Exports)
+}

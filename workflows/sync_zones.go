@@ -128,7 +128,7 @@ func (b *zoneBatch) check(ctx workflow.Context, started time.Time) error {
 
 // export publishes the zones on the primary that took the changes, or on any.
 func (b *zoneBatch) export(ctx workflow.Context) error {
-	found := workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
+	began, found := workflow.Now(ctx), discover(ctx)
 	in := b.asking(b.zones)
 	in.Changes = b.in.Changes
 	var exported activities.ZonesResult
@@ -149,7 +149,7 @@ func (b *zoneBatch) export(ctx workflow.Context) error {
 	b.leave(exported)
 	b.askPublishers(ctx, exported)
 	var discovered activities.DiscoverSecondariesResult
-	if err = found.Get(ctx, &discovered); err != nil {
+	if err = discoverAgain(ctx, began, found).Get(ctx, &discovered); err != nil {
 		err = workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
 			activities.DiscoverSecondariesInput{}).Get(ctx, &discovered)
 	}

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
-	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
 	"github.com/pdns-distribute/pdns-distribute/internal/guard"
@@ -127,10 +126,7 @@ func (p *primary) startTrigger(ctx context.Context) error {
 	})
 	taking := events.Config{
 		JetStream: p.jetStream, Dispatcher: p.dispatcher, Proven: p.key.Proven, Registerer: p.registry, Log: p.logger,
-		Ensure: func(ctx context.Context) error {
-			_, err := broker.Ensure(ctx, p.jetStream, p.broker)
-			return err
-		},
+		Ensure: keep.EnsureBroker,
 	}
 	consumer, err := events.New(taking)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -36,7 +37,10 @@ type State struct {
 	stop chan struct{}
 	done sync.WaitGroup
 
-	mu    sync.RWMutex // held for reading by all that use db
+	// mu is held by who uses db: a fault inside of bbolt leaves its own locks held,
+	// and nobody must wait for them. db is nil where a damaged one could not be begun
+	// anew, which is tried again at each use.
+	mu    sync.Mutex
 	db    *bolt.DB
 	dirty atomic.Bool
 }
@@ -64,7 +68,7 @@ func Open(dir string, log *slog.Logger) (*State, error) {
 // anew moves the damaged file aside and returns a new one.
 func (s *State) anew(damage error) (*bolt.DB, error) {
 	aside := fmt.Sprintf("%s.damaged-%s", s.path, time.Now().UTC().Format("20060102T150405.000000000"))
-	if err := os.Rename(s.path, aside); err != nil {
+	if err := os.Rename(s.path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("move the damaged file aside: %w", err)
 	}
 	s.log.Warn("the record of applied versions was damaged and is begun anew; all zones are compared in full",
@@ -75,28 +79,19 @@ func (s *State) anew(damage error) (*bolt.DB, error) {
 // use runs touch on the file, and once more on a new one when it proves to be
 // damaged.
 func (s *State) use(touch func(*bolt.DB) error) error {
-	used, err := s.try(touch)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := guarded(func() error { return touch(s.db) })
 	if !errors.Is(err, errDamaged) {
 		return err
 	}
-	s.mu.Lock()
-	if s.db == used { // else another call has begun a new one
-		fresh, failed := s.anew(err)
-		if failed != nil {
-			s.mu.Unlock()
-			return failed
-		}
-		s.db = fresh
+	fresh, err := s.anew(err)
+	if err != nil {
+		s.db = nil
+		return err
 	}
-	s.mu.Unlock()
-	_, err = s.try(touch)
-	return err
-}
-
-func (s *State) try(touch func(*bolt.DB) error) (used *bolt.DB, err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.db, guarded(func() error { return touch(s.db) })
+	s.db = fresh
+	return guarded(func() error { return touch(s.db) })
 }
 
 // Get returns what is noted of zone, and false when nothing is.
@@ -159,7 +154,7 @@ func (s *State) Close() error {
 	s.done.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.db.Sync(), s.db.Close())
+	return guarded(func() error { return errors.Join(s.db.Sync(), s.db.Close()) })
 }
 
 func (s *State) read(look func(*bolt.Tx) error) error {
@@ -185,8 +180,11 @@ func (s *State) syncLoop() {
 			return
 		case <-tick.C:
 			if s.dirty.Swap(false) {
-				// Best effort by design; Close reports it.
-				_, _ = s.try(func(db *bolt.DB) error { return db.Sync() })
+				s.mu.Lock()
+				db := s.db
+				s.mu.Unlock()
+				// Holds up nobody. Best effort by design; Close reports it.
+				_ = guarded(func() error { return db.Sync() })
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -66,12 +67,33 @@ type Upkeep struct {
 
 	wake  chan struct{}
 	youth time.Duration
+	early *early
 	telling
+}
+
+// early is what was made in NATS between the passes.
+type early struct {
+	mu   sync.Mutex
+	made []string
+}
+
+func (e *early) add(made []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.made = append(e.made, made...)
+}
+
+func (e *early) take() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	made := e.made
+	e.made = nil
+	return made
 }
 
 // New returns u ready to run.
 func New(u Upkeep) *Upkeep {
-	u.wake, u.youth = make(chan struct{}, 1), youth
+	u.wake, u.youth, u.early = make(chan struct{}, 1), youth, &early{}
 	return &u
 }
 
@@ -82,6 +104,20 @@ func (u *Upkeep) Wake() {
 	case u.wake <- struct{}{}:
 	default:
 	}
+}
+
+// EnsureBroker makes the streams and buckets in NATS that are missing, for one who
+// cannot wait for the next pass: that tells what had been lost.
+func (u *Upkeep) EnsureBroker(ctx context.Context) error {
+	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
+	u.early.add(created)
+	u.Wake()
+	return err
+}
+
+func (u *Upkeep) ensureBroker(ctx context.Context) ([]string, error) {
+	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
+	return append(u.early.take(), created...), err
 }
 
 // Run looks after everything at once and then each part in its interval, until
@@ -109,7 +145,7 @@ func (u *Upkeep) parts() []*part {
 		{
 			what:   "upkeep of NATS streams and buckets",
 			every:  lookEvery,
-			ensure: func(ctx context.Context) ([]string, error) { return broker.Ensure(ctx, u.JetStream, u.Broker) },
+			ensure: u.ensureBroker,
 			oldest: func(ctx context.Context) (time.Time, error) { return broker.Oldest(ctx, u.JetStream, u.Broker) },
 		},
 		{

@@ -123,6 +123,14 @@ func TestUpkeep(t *testing.T) {
 	if !stands(t.Context(), js, tc) {
 		t.Error("the lost bucket is not there again")
 	}
+	// So it is where another could not wait for the next pass.
+	if err := js.DeleteStream(t.Context(), broker.StreamEvents); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.EnsureBroker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, 10*time.Second, "the lost stream is told", func() bool { return slices.Contains(first.list(), broker.StreamEvents) })
 	stop()
 
 	// Lost while none ran: all of NATS, while Temporal kept its part.
