@@ -371,3 +371,18 @@ func mustHold(t *testing.T, content []byte, records []string) {
 		}
 	}
 }
+
+// PowerDNS 4.7.3 puts a hundred records into a message, and gives up where they do not fit: the error says what helps.
+func TestRecordsThatAreTooLargeTogether(t *testing.T) {
+	source := pdnstest.Primary(t, pdnstest.Backends[0])
+	var text strings.Builder
+	text.WriteString(head)
+	for i := range 120 {
+		fmt.Fprintf(&text, "large%d 60 IN TXT%s\n", i, strings.Repeat(fmt.Sprintf(` "%s"`, strings.Repeat("x", 250)), 3))
+	}
+	source.CreateZone(t, "large.example.", text.String())
+	_, err := transfer.DigestOf(t.Context(), source.DNS, "large.example.")
+	if err == nil || !strings.Contains(err.Error(), "workaround-11804=yes") {
+		t.Error(err)
+	}
+}
