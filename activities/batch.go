@@ -104,7 +104,7 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
 		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %w", len(in.Zones), p.ID, err)
 	}
-	p.deleteGone(ctx, gone.zones, in.Above, in.Proxied, batch.note)
+	p.deleteGone(ctx, gone.zones, ExportZoneInput{Above: in.Above, Proxied: in.Proxied}, batch.note)
 	for outcome, n := range batch.Outcomes {
 		p.Metrics.exportedMany(outcome, n)
 	}

@@ -58,6 +58,8 @@ type CompareZonesResult struct {
 	// which nothing is published, up to a batch of each.
 	AnsweredZones []string `json:"answered_zones,omitempty"`
 	OrphanedZones []string `json:"orphaned_zones,omitempty"`
+	// Orphaned counts all of the latter.
+	Orphaned int `json:"orphaned,omitempty"`
 }
 
 // Wrong counts the differences.
@@ -229,7 +231,7 @@ func countDifferences(d pdns.Differences, answered []string) CompareZonesResult 
 	result := CompareZonesResult{
 		Right: len(d.Right) - len(answered), Missing: len(d.Missing), Outdated: len(d.Outdated), Ahead: len(d.Ahead),
 		LeftOver: len(d.LeftOver) + len(d.Orphaned), Foreign: len(d.Foreign), Answered: len(answered),
-		AnsweredZones: answered[:min(len(answered), batchZones)], OrphanedZones: d.Orphaned[:min(len(d.Orphaned), batchZones)],
+		AnsweredZones: answered[:min(len(answered), batchZones)], OrphanedZones: d.Orphaned[:min(len(d.Orphaned), batchZones)], Orphaned: len(d.Orphaned),
 	}
 	for _, kind := range []struct {
 		is    string

@@ -45,7 +45,7 @@ func TestCompareFindsWhatBecameWrongOnASecondary(t *testing.T) {
 	result := compare(t, h, newest, pdns.Listed{Zone: "waiting.compare."})
 	require.Equal(t, activities.CompareZonesResult{
 		Zones: 3, Right: 2, Asked: 2, Missing: 1, LeftOver: 1,
-		Names: []string{"lost.compare. missing", "orphan.compare. left over"}, OrphanedZones: []string{"orphan.compare."},
+		Names: []string{"lost.compare. missing", "orphan.compare. left over"}, OrphanedZones: []string{"orphan.compare."}, Orphaned: 1,
 	}, result, "a zone of its own is no fault, one that the primary holds is no orphan")
 }
 

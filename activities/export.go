@@ -57,8 +57,10 @@ type ExportZoneInput struct {
 	// Above asks for a version above this number even if nothing changed.
 	Above int64 `json:"above,omitempty"`
 	// LeftOver says that a secondary holds the zone: it may be gone although
-	// nothing of it is published.
+	// nothing of it is published. Together is how many such zones there are: the
+	// guard counts them all, whichever is asked about first.
 	LeftOver bool `json:"left_over,omitempty"`
+	Together int  `json:"together,omitempty"`
 	// Proxied says what API calls through our proxies asked for.
 	Proxied pdns.Proxied `json:"proxied,omitempty"`
 	// Pause is how long to wait before anything is looked at, at most a

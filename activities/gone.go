@@ -49,6 +49,8 @@ type PublishTombstoneInput struct {
 	// Primary found it gone first: the version is its word, so that it may
 	// make the zone again at once.
 	Primary string `json:"primary,omitempty"`
+	// Together is that of ExportZoneInput.
+	Together int `json:"together,omitempty"`
 }
 
 // PublishTombstone publishes that a zone is gone, unless the guard holds that, or
@@ -68,7 +70,7 @@ func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput
 	}
 	found := p.newest(ExportGone, last, revision)
 	found.Primary = cmp.Or(in.Primary, p.ID)
-	result, err := p.deleteOne(ctx, found, ExportZoneInput{Zone: in.Zone, Above: in.Above, Proxied: in.Proxied})
+	result, err := p.deleteOne(ctx, found, ExportZoneInput{Zone: in.Zone, Above: in.Above, Proxied: in.Proxied, Together: in.Together})
 	if errors.Is(err, errListed) {
 		found.Reason = err.Error()
 		return found, nil
@@ -78,21 +80,21 @@ func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput
 
 // deleteOne is [Primary.deleteGone] for one zone.
 func (p *Primary) deleteOne(ctx context.Context, gone ExportZoneResult, in ExportZoneInput) (result ExportZoneResult, err error) {
-	p.deleteGone(ctx, []ExportZoneResult{gone}, in.Above, in.Proxied, func(_ string, r ExportZoneResult, e error) { result, err = r, e })
+	p.deleteGone(ctx, []ExportZoneResult{gone}, in, func(_ string, r ExportZoneResult, e error) { result, err = r, e })
 	return result, err
 }
 
 // deleteGone publishes that zones are gone, or has the guard hold that. The guard
-// is asked once for all of them. note is told what became of each, one at a time
+// is asked once for all of them; in says what for. note is told what became of each, one at a time
 // or not.
-func (p *Primary) deleteGone(ctx context.Context, gone []ExportZoneResult, above int64, proxied pdns.Proxied, note func(zone string, result ExportZoneResult, err error)) {
+func (p *Primary) deleteGone(ctx context.Context, gone []ExportZoneResult, in ExportZoneInput, note func(zone string, result ExportZoneResult, err error)) {
 	var asked []pdns.Version
 	for _, g := range gone {
 		if !g.Version.Deleted { // a tombstone is only given a higher number
 			asked = append(asked, g.Version)
 		}
 	}
-	held, err := p.Guard.holdsDeletes(ctx, p, asked, proxied)
+	held, err := p.Guard.holdsDeletes(ctx, p, asked, in)
 	var group errgroup.Group
 	group.SetLimit(batchExportsAtOnce)
 	for _, g := range gone {
@@ -105,7 +107,7 @@ func (p *Primary) deleteGone(ctx context.Context, gone []ExportZoneResult, above
 				note(zone, p.held(g.Version, g.Revision, &change), nil)
 			default:
 				tombstone := pdns.Version{Zone: zone, Deleted: true, Publisher: g.Primary}
-				result, err := p.publish(ctx, tombstone, nil, max(g.Version.Version, above), g.Version, g.Revision)
+				result, err := p.publish(ctx, tombstone, nil, max(g.Version.Version, in.Above), g.Version, g.Revision)
 				note(zone, result, err)
 			}
 			return nil

@@ -87,7 +87,7 @@ func (g *Guard) holdsShrink(ctx context.Context, last, next pdns.Version, proxie
 
 // holdsDeletes decides about zones that are gone, all together, and returns those
 // that must not be deleted now.
-func (g *Guard) holdsDeletes(ctx context.Context, p *Primary, gone []pdns.Version, proxied pdns.Proxied) (map[string]pdns.HeldChange, error) {
+func (g *Guard) holdsDeletes(ctx context.Context, p *Primary, gone []pdns.Version, in ExportZoneInput) (map[string]pdns.HeldChange, error) {
 	held := make(map[string]pdns.HeldChange)
 	var asked []pdns.Version
 	for _, v := range gone {
@@ -96,13 +96,13 @@ func (g *Guard) holdsDeletes(ctx context.Context, p *Primary, gone []pdns.Versio
 			return nil, err
 		}
 		switch {
-		case !known || change.Decision != pdns.Approved && proxied == pdns.ProxiedDelete:
+		case !known || change.Decision != pdns.Approved && in.Proxied == pdns.ProxiedDelete:
 			asked = append(asked, v)
 		case change.Decision != pdns.Approved:
 			held[v.Zone] = change
 		}
 	}
-	reason, err := g.askLedger(ctx, p, asked, proxied)
+	reason, err := g.askLedger(ctx, p, asked, in)
 	if err != nil || reason == "" {
 		return held, err
 	}
@@ -127,7 +127,7 @@ func deleteOf(v pdns.Version) pdns.HeldChange {
 var errListed = errors.New("lists it")
 
 // askLedger has deletes noted, or returns why they must be held.
-func (g *Guard) askLedger(ctx context.Context, p *Primary, gone []pdns.Version, proxied pdns.Proxied) (string, error) {
+func (g *Guard) askLedger(ctx context.Context, p *Primary, gone []pdns.Version, in ExportZoneInput) (string, error) {
 	if len(gone) == 0 {
 		return "", nil
 	}
@@ -135,7 +135,7 @@ func (g *Guard) askLedger(ctx context.Context, p *Primary, gone []pdns.Version, 
 	for i, v := range gone {
 		zones[i] = v.Zone
 	}
-	if proxied == pdns.ProxiedDelete {
+	if in.Proxied == pdns.ProxiedDelete {
 		return g.Ledgers.Amend(ctx, ledgerAPIDeletes, func(ledger pdns.Ledger) (pdns.Ledger, string) {
 			return g.Rules.APIDeletes(zones, ledger, time.Now())
 		})
@@ -149,6 +149,7 @@ func (g *Guard) askLedger(ctx context.Context, p *Primary, gone []pdns.Version, 
 			return "", fmt.Errorf("PowerDNS said that zone %s is gone, and %w: nothing is deleted until both answers agree", zone, errListed)
 		}
 	}
+	survey.LeftOver = in.Together
 	return g.Ledgers.Amend(ctx, ledgerDeletes, func(ledger pdns.Ledger) (pdns.Ledger, string) {
 		return g.Rules.Deletes(zones, survey, ledger, time.Now())
 	})

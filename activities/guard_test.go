@@ -309,6 +309,21 @@ func TestLeftOverZonesAreHeldToo(t *testing.T) {
 	require.Zero(t, review(t, h.primary, "deletes").Open)
 }
 
+// The first of many that are left over together, as after a loss of NATS and of a part of the primary's zones, is held like the last.
+func TestManyLeftOverZonesAreHeldTogether(t *testing.T) {
+	h := newHosts(t)
+	publishedZones(t, h, 20)
+	orphan := activities.ExportZoneInput{Zone: "a.left-over.example.", LeftOver: true, Together: 30}
+	held, err := export(h.primary, orphan)
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportHeld, held.Outcome)
+	require.Contains(t, held.Reason, "30 of 20 zones")
+	orphan.Together = 1
+	deleted, err := export(h.primary, orphan)
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportHeld, deleted.Outcome, "until a person has decided")
+}
+
 // A zone that a secondary still holds although nothing of it is published is deleted there, also where the primary keeps it to itself.
 func TestAnExcludedZoneThatIsLeftOverIsDeleted(t *testing.T) {
 	h := newHosts(t)

@@ -60,7 +60,7 @@ type Syncs interface {
 	StartSync(ctx context.Context, zone, trigger string) error
 	// SyncLeftOver has a zone synced that may be gone although nothing of it was
 	// ever published; likewise.
-	SyncLeftOver(ctx context.Context, zone string) error
+	SyncLeftOver(ctx context.Context, zone string, together int) error
 	// StartBatch has zones synced in one batch of that name; likewise.
 	StartBatch(ctx context.Context, name string, zones []string, trigger string) error
 	// SyncBatch has zones synced in one batch, waits until every secondary was

@@ -63,7 +63,7 @@ func (f *fakeSyncs) StartSync(_ context.Context, zone, _ string) error {
 	return nil
 }
 
-func (f *fakeSyncs) SyncLeftOver(_ context.Context, zone string) error {
+func (f *fakeSyncs) SyncLeftOver(_ context.Context, zone string, _ int) error {
 	f.leftOver = append(f.leftOver, zone)
 	return nil
 }

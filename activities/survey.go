@@ -139,9 +139,16 @@ func (s *Scanner) syncAll(ctx context.Context, zones []string, trigger string, n
 	return synced, err
 }
 
+// LeftOversInput names zones that a secondary holds and of which nothing is published.
+type LeftOversInput struct {
+	Zones []string `json:"zones"`
+	// Together is how many there are in all.
+	Together int `json:"together,omitempty"`
+}
+
 // SyncLeftOvers has zones synced that a secondary holds and of which nothing is
 // published: where every primary says that such a zone is gone, a tombstone is.
 // Doing it twice is harmless: a running sync takes a second request as a signal.
-func (s *Scanner) SyncLeftOvers(ctx context.Context, in ZonesInput) error {
-	return startAll(ctx, in.Zones, func(zone string) error { return s.Syncs.SyncLeftOver(ctx, zone) })
+func (s *Scanner) SyncLeftOvers(ctx context.Context, in LeftOversInput) error {
+	return startAll(ctx, in.Zones, func(zone string) error { return s.Syncs.SyncLeftOver(ctx, zone, in.Together) })
 }

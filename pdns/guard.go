@@ -61,6 +61,9 @@ type Survey struct {
 	Published, Gone []string
 	// Listed are the zones in the list that are distributed.
 	Listed map[string]bool
+	// LeftOver is how many zones secondaries hold of which nothing is published:
+	// they are gone like those that are.
+	LeftOver int
 }
 
 // NewSurvey makes a survey of the zones that are published and of those of the
@@ -88,7 +91,7 @@ func (g Guard) Deletes(zones []string, survey Survey, ledger Ledger, now time.Ti
 	ledger = ledger.within(GuardWindow, now)
 	most := g.mostDeletes(ledger.with(survey.Published, now, GuardWindow).len())
 	asked := ledger.with(zones, now, GuardWindow)
-	if total := asked.with(survey.Gone, now, GuardWindow).len(); total > most {
+	if total := max(asked.with(survey.Gone, now, GuardWindow).len(), survey.LeftOver); total > most {
 		return ledger, fmt.Sprintf("%d of %d zones are gone from the primary or were deleted within the last hour, no API call through the proxy said so, and %d may go unasked (guard.max_delete, guard.max_delete_percent)",
 			total, len(survey.Published), most)
 	}

@@ -16,6 +16,7 @@ import (
 func (h *healthCheck) repair(ctx workflow.Context) bool {
 	var repairs []workflow.Future
 	var orphans []string
+	together := 0 // are left over, which are more than are named
 	for _, s := range h.result.Secondaries {
 		if s.Error != "" || s.Found.Wrong() == 0 {
 			continue
@@ -28,13 +29,14 @@ func (h *healthCheck) repair(ctx workflow.Context) bool {
 				secondary.ApplyZones, activities.ZonesInput{Zones: zones}))
 		}
 		orphans = append(orphans, s.Found.OrphanedZones...)
+		together = max(together, s.Found.Orphaned)
 	}
 	if len(orphans) > 0 {
 		slices.Sort(orphans)
 		orphans = slices.Compact(orphans)
 		summary := fmt.Sprintf("ask the primaries about %d zones", len(orphans))
 		repairs = append(repairs, workflow.ExecuteActivity(batching(ctx, PrimaryQueue, len(orphans), summary),
-			scanner.SyncLeftOvers, activities.ZonesInput{Zones: orphans}))
+			scanner.SyncLeftOvers, activities.LeftOversInput{Zones: orphans, Together: together}))
 	}
 	h.phase(ctx, "repairing")
 	for _, repair := range repairs {

@@ -142,13 +142,13 @@ func TestCheckHealthSaysWhatItCouldNotRepair(t *testing.T) {
 // is brought again.
 func TestCheckHealthAsksAboutOrphansAndBringsWhatIsAnsweredWrongly(t *testing.T) {
 	wrong := activities.CompareZonesResult{
-		Zones: 9, Right: 8, LeftOver: 1, OrphanedZones: []string{"orphan."}, Answered: 1, AnsweredZones: []string{"stale."},
+		Zones: 9, Right: 8, LeftOver: 1, OrphanedZones: []string{"orphan."}, Orphaned: 300, Answered: 1, AnsweredZones: []string{"stale."},
 	}
 	soon := right
 	soon.LeftOver = 1 // its sync is under way
 	env := newHealthTest(t, map[string][]activities.CompareZonesResult{"a": {wrong, soon, right}, "b": {wrong, right}})
 	env.surveying(activities.SurveyZonesResult{Zones: 9})
-	env.OnActivity(scanner.SyncLeftOvers, mock.Anything, activities.ZonesInput{Zones: []string{"orphan."}}).Return(nil).Once()
+	env.OnActivity(scanner.SyncLeftOvers, mock.Anything, activities.LeftOversInput{Zones: []string{"orphan."}, Together: 300}).Return(nil).Once()
 	env.OnActivity(secondary.ApplyZones, mock.Anything, activities.ZonesInput{Zones: []string{"stale."}}).Return(activities.ZonesResult{}, nil).Twice()
 	result := env.run(t, CheckInput{})
 	require.Equal(t, OutcomeInSync, result.Outcome, "%+v", result)

@@ -19,8 +19,9 @@ type ZoneChange struct {
 	Taken bool `json:"taken,omitempty"`
 	// Trigger is what asks, one of the Trigger constants.
 	Trigger string `json:"trigger,omitempty"`
-	// LeftOver is [SyncZoneInput.LeftOver].
+	// LeftOver and Together are as in [SyncZoneInput].
 	LeftOver bool `json:"left_over,omitempty"`
+	Together int  `json:"together,omitempty"`
 	// Proxied says what an API call through one of our proxies asked for. Only
 	// the event trigger sets it, which has seen the proof.
 	Proxied pdns.Proxied `json:"proxied,omitempty"`
@@ -39,8 +40,10 @@ type SyncZoneInput struct {
 	Proxied pdns.Proxied `json:"proxied,omitempty"`
 
 	// LeftOver says that a secondary holds the zone although nothing of it is
-	// published: where it is gone from every primary, it is deleted.
+	// published: where it is gone from every primary, it is deleted. Together is how
+	// many such zones there are, which the guard counts.
 	LeftOver bool `json:"left_over,omitempty"`
+	Together int  `json:"together,omitempty"`
 	// Carried is the state that a continued run takes over. Set by the
 	// workflow itself only.
 	Carried *SyncZoneCarried `json:"carried,omitempty"`

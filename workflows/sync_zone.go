@@ -232,6 +232,7 @@ func (s *zoneSync) want(ctx workflow.Context, change ZoneChange) {
 	s.proxied = s.proxied.And(change.Proxied)
 	s.primaries.changed(ctx, change.Primary, change.Taken)
 	s.in.LeftOver = s.in.LeftOver || change.LeftOver
+	s.in.Together = max(s.in.Together, change.Together)
 	if s.uncheckedSince.IsZero() {
 		s.uncheckedSince = workflow.Now(ctx)
 	}

@@ -96,7 +96,7 @@ func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult
 
 func (s *zoneSync) exportInput(id string) activities.ExportZoneInput {
 	return activities.ExportZoneInput{
-		Zone: s.in.Zone, Above: s.above, LeftOver: s.in.LeftOver, Proxied: s.asked,
+		Zone: s.in.Zone, Above: s.above, LeftOver: s.in.LeftOver, Together: s.in.Together, Proxied: s.asked,
 		Primary: id, Taken: s.primaries.Taken && id == s.primaries.Taker,
 	}
 }

@@ -160,7 +160,9 @@ func (s *zoneSync) confirmGone(ctx workflow.Context, gone activities.ExportZoneR
 	}
 	var result activities.ExportZoneResult
 	err := workflow.ExecuteActivity(exporting(ctx, "publish that "+s.in.Zone+" is gone"), primary.PublishTombstone,
-		activities.PublishTombstoneInput{Zone: s.in.Zone, Revision: gone.Revision, Above: s.above, Primary: gone.Primary, Proxied: s.asked}).Get(ctx, &result)
+		activities.PublishTombstoneInput{
+			Zone: s.in.Zone, Revision: gone.Revision, Above: s.above, Primary: gone.Primary, Proxied: s.asked, Together: s.in.Together,
+		}).Get(ctx, &result)
 	result.Primary = gone.Primary
 	if err != nil || result.Outcome == activities.ExportHeld {
 		return result, err

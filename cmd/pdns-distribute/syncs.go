@@ -40,10 +40,10 @@ func (s syncs) StartSync(ctx context.Context, zone, trigger string) error {
 		workflows.ZoneChange{Trigger: trigger, Primary: s.self}))
 }
 
-func (s syncs) SyncLeftOver(ctx context.Context, zone string) error {
+func (s syncs) SyncLeftOver(ctx context.Context, zone string, together int) error {
 	const trigger = workflows.TriggerHealthCheck
-	return possible(s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger, LeftOver: true},
-		workflows.ZoneChange{Trigger: trigger, LeftOver: true}))
+	return possible(s.dispatcher.SyncZone(ctx, workflows.SyncZoneInput{Zone: zone, Trigger: trigger, LeftOver: true, Together: together},
+		workflows.ZoneChange{Trigger: trigger, LeftOver: true, Together: together}))
 }
 
 func (s syncs) StartBatch(ctx context.Context, name string, zones []string, trigger string) error {
