@@ -84,17 +84,23 @@ func (s *site) digestOf(t *testing.T, hold string) string {
 
 // shows returns nil when a primary's metrics have this line.
 func (s *site) shows(ctx context.Context, line string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.env["PRIMARY_METRICS_URL"], nil)
+	got, err := metrics(ctx, s.env["PRIMARY_METRICS_URL"])
+	return errOr(err, wants(strings.Contains(got, "\n"+line+"\n"), "no %q in the metrics", line))
+}
+
+// metrics are those that a process shows at this URL.
+func metrics(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return errOr(err, wants(strings.Contains(string(body), "\n"+line+"\n"), "no %q in the metrics", line))
+	return string(body), err
 }
 
 // testHalfGone: 21 of 40 zones are lost past the proxy, and a program tells of each. That is nobody's will.

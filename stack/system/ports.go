@@ -48,6 +48,8 @@ var allPorts = []port{
 	{"primary-2.proxy", 15444, false},
 	{"postgres.sql", 15432, false},
 	{"postgres-standby.sql", 15433, false},
+	{"primary-trigger.metrics", 15334, false},
+	{"primary-worker.metrics", 15335, false},
 }
 
 const (

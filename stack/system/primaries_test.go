@@ -63,7 +63,7 @@ func TestTopologyStays(t *testing.T) {
 	if err := shared.Start(t.Context(), "primary-2"); err == nil || !strings.Contains(err.Error(), `no process is called "primary-2"`) {
 		t.Errorf("a second primary where there is one: %v", err)
 	}
-	for _, bad := range []system.Topology{{Primaries: 3}, {Standby: true}, {Primaries: 1, Standby: true}} {
+	for _, bad := range []system.Topology{{Primaries: 3}, {Standby: true}, {Primaries: 1, Standby: true}, {Primaries: 2, Apart: true}} {
 		if _, err := system.Up(t.Context(), system.Options{Dir: t.TempDir(), Topology: bad}); err == nil {
 			t.Errorf("up with %+v succeeded", bad)
 		}

@@ -22,14 +22,45 @@ func product(name string, phase int) component {
 			}
 			return []string{s.programs.product, role, "--config", s.ConfigPath(name)}, nil
 		},
-		ready: func(ctx context.Context, s *System) error {
-			st, err := s.readState()
-			if err != nil {
-				return err
-			}
-			return answers(ctx, "http://"+loopback(st.Ports[name+".metrics"])+"/readyz", nil)
-		},
+		ready: readyProduct(name),
 	}
+}
+
+func readyProduct(name string) func(context.Context, *System) error {
+	return func(ctx context.Context, s *System) error {
+		st, err := s.readState()
+		if err != nil {
+			return err
+		}
+		return answers(ctx, "http://"+loopback(st.Ports[name+".metrics"])+"/readyz", nil)
+	}
+}
+
+// primaryPart is a process that runs one part of the primary: with the primary's configuration, but for what processes of
+// one host cannot share.
+func primaryPart(name, part string) component {
+	c := product(RolePrimary, phasePrimary)
+	whole := c.command
+	c.name, c.ready = name, readyProduct(name)
+	if name != RolePrimary {
+		c.port = name + ".metrics"
+	}
+	c.command = func(s *System) ([]string, error) {
+		argv, err := whole(s)
+		if err != nil {
+			return nil, err
+		}
+		st, err := s.readState()
+		if err != nil {
+			return nil, err
+		}
+		argv = append(argv, "--set", "host.state_dir="+s.path("data", name), "--set", "metrics.listen="+loopback(st.Ports[name+".metrics"]))
+		for _, each := range []string{"proxy", "trigger", "worker"} {
+			argv = append(argv, "--set", fmt.Sprintf("primary.%s=%t", each, each == part))
+		}
+		return argv, nil
+	}
+	return c
 }
 
 var productNames = []string{RolePrimary, RolePrimary2, RoleSecondary1, RoleSecondary2}

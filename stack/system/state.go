@@ -35,7 +35,8 @@ func (s *System) initState(topology Topology, freePorts bool) error {
 	}
 	return s.update(func(st *state) error {
 		if st.Topology == (Topology{}) {
-			st.Topology = Topology{Primaries: max(1, topology.Primaries), Standby: topology.Standby}
+			st.Topology = topology
+			st.Primaries = max(1, topology.Primaries)
 		} else if topology != (Topology{}) && topology != st.Topology {
 			return fmt.Errorf("the system in %s has %s: for %s use another folder (--dir)", s.dir, st.Topology, topology)
 		}

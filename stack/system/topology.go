@@ -14,12 +14,15 @@ type Topology struct {
 	// Standby has the second primary read from a streaming hot standby of the first one's database, which may lag
 	// (pg_wal_replay_pause) and takes no changes.
 	Standby bool `json:"standby,omitempty"`
+	// Apart has each part of a single primary run in a process of its own: the api-proxy in that called primary, the others
+	// in primary-trigger and primary-worker.
+	Apart bool `json:"apart,omitempty"`
 }
 
-// fullTopology has every process there is.
+// fullTopology has every process of the topologies that `stack up` offers.
 var fullTopology = Topology{Primaries: 2, Standby: true}
 
-// Names returns the names of all processes that a system may have, in the order in which they start.
+// Names returns the names of all processes that such a system may have, in the order in which they start.
 func Names() []string { return fullTopology.Names() }
 
 // Names returns the names of the topology's processes, in the order in which they start.
@@ -40,6 +43,8 @@ func (t Topology) check() error {
 		return fmt.Errorf("%d primaries are not possible: 1 or 2", t.Primaries)
 	case t.Standby && !t.replicated():
 		return errors.New("a standby database is the second primary's: it needs 2 primaries")
+	case t.Apart && t.replicated():
+		return errors.New("only a single primary runs its parts apart")
 	}
 	return nil
 }
@@ -50,6 +55,8 @@ func (t Topology) String() string {
 		return "two primaries, the second on a standby database"
 	case t.replicated():
 		return "two primaries on one database"
+	case t.Apart:
+		return "one primary with its parts apart"
 	}
 	return "one primary"
 }
@@ -67,7 +74,12 @@ func (t Topology) components() []component {
 	if t.replicated() {
 		list = append(list, nameserver("pdns-primary-2"))
 	}
-	list = append(list, nameserver("pdns-secondary-1"), nameserver("pdns-secondary-2"), product(RolePrimary, phasePrimary))
+	list = append(list, nameserver("pdns-secondary-1"), nameserver("pdns-secondary-2"))
+	if t.Apart {
+		list = append(list, primaryPart(RolePrimary, "proxy"), primaryPart("primary-trigger", "trigger"), primaryPart("primary-worker", "worker"))
+	} else {
+		list = append(list, product(RolePrimary, phasePrimary))
+	}
 	if t.replicated() {
 		list = append(list, product(RolePrimary2, phasePrimary))
 	}
