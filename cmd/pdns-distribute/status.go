@@ -22,6 +22,9 @@ const (
 	statusAtOnce = 32
 	// statusWithin bounds one question.
 	statusWithin = 2 * time.Second
+	// pollWithin is how long ago a worker that runs may have asked Temporal for work:
+	// each of its questions waits for a minute.
+	pollWithin = 90 * time.Second
 )
 
 func statusCommand() *cobra.Command {
@@ -46,6 +49,7 @@ func statusCommand() *cobra.Command {
 			s := status{connections: c, out: out, secondaries: secondaries}
 			if s.reachable, err = (presence{consul: c.consul}).Reachable(ctx); err != nil {
 				fmt.Fprintln(errorOutput, "Consul cannot say who is reachable:", err)
+				s.attended = s.attending(ctx)
 			}
 			if len(args) == 1 {
 				return s.zone(ctx, args[0])
@@ -64,7 +68,9 @@ type status struct {
 	*connections
 	out         io.Writer
 	secondaries []pdns.Secondary
-	reachable   map[string]bool
+	// reachable is what Consul says, nil where it cannot; attended are then those
+	// whose workers ask for work.
+	reachable, attended map[string]bool
 }
 
 // zone prints one line a secondary.
@@ -139,10 +145,28 @@ func (s status) active() int {
 	return n
 }
 
-// unattended reports whether a secondary that should be looked after is known not to be: what
+// unattended reports whether a secondary that should be looked after is not known to be: what
 // its PowerDNS answers may be right today.
 func (s status) unattended(secondary pdns.Secondary) bool {
-	return !secondary.Paused && s.reachable != nil && !s.reachable[secondary.ID]
+	return !secondary.Paused && !s.reachable[secondary.ID] && !s.attended[secondary.ID]
+}
+
+// attending asks Temporal whose workers have asked it for work of late.
+func (s status) attending(ctx context.Context) map[string]bool {
+	attended := make(map[string]bool)
+	for _, secondary := range s.secondaries {
+		queue, err := s.temporal.DescribeTaskQueue(ctx, workflows.SecondaryHostQueue(secondary.ID), enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+		if err != nil {
+			fmt.Fprintf(errorOutput, "Nor can Temporal say whether the worker of %s runs: %v\n", secondary.ID, err)
+			continue
+		}
+		for _, poller := range queue.GetPollers() {
+			if time.Since(poller.GetLastAccessTime().AsTime()) < pollWithin {
+				attended[secondary.ID] = true
+			}
+		}
+	}
+	return attended
 }
 
 // lastSync returns what the zone's last sync knew of each secondary. Its history

@@ -140,9 +140,12 @@ func testCommandsWithout(t *testing.T, s *site) {
 	s.do(t, "start", "secondary-2")
 	until(t, recovered, func() error { return s.prints(t, 0, "status", `secondary-2 +yes +1 +1 .*`) })
 
-	// Without the servers, commands say so and end.
+	// Without the servers, commands say so and end. Nobody is in sync of whom nobody knows whether its worker runs.
 	s.do(t, "stop", "consul")
 	s.printed(t, 0, "status", `Consul cannot say who is reachable: .*`, `secondary-1 +unknown +1 +1 .*`)
+	s.do(t, "stop", "temporal")
+	s.printed(t, 1, "status", `Consul cannot say who is reachable: .*`, `Nor can Temporal say whether the worker of secondary-1 runs: .*`, `secondary-1 +unknown +1 +0 +1 .*`)
+	s.do(t, "start", "temporal")
 	s.do(t, "start", "consul")
 	s.do(t, "stop", "temporal")
 	s.printed(t, 0, "status demo.example", `secondary-1 .* in sync .*`)
