@@ -53,6 +53,7 @@ func TestChecks(t *testing.T) {
 	t.Run("all in sync", func(t *testing.T) { testCheckInSync(t, s.on(t), zones) })
 	t.Run("after a change", func(t *testing.T) { testEventCheck(t, s.on(t)) })
 	t.Run("found and repaired", func(t *testing.T) { testFoundAndRepaired(t, s.on(t)) })
+	t.Run("serials that go back", func(t *testing.T) { testSerialsGoBack(t, s.on(t)) })
 	t.Run("content asked for meanwhile", func(t *testing.T) { testContentAskedForMeanwhile(t, s.on(t)) })
 	t.Run("dead worker", func(t *testing.T) { testDeadWorkerIsLagging(t, s.on(t)) })
 	t.Run("cut off", func(t *testing.T) { testCutOff(t, s.on(t)) })

@@ -45,3 +45,39 @@ func TestEqualSerial(t *testing.T) {
 	waitSame(t, zone)
 	waitStatus(t, zone, inSync)
 }
+
+// A serial that goes back is served and counted; that of a zone that was deleted and is made again is another zone's.
+func testSerialsGoBack(t *testing.T, s *site) {
+	const zone, series = "back.check.example.", "pdnsdist_serial_went_back_total"
+	const at = 3_000_000_000 // above 2³¹, 0 comes after it: a deletion, which has no serial, must not be taken for one with 0
+	before := s.metric(t, series)
+	counted := func(want float64) error {
+		got := s.metric(t, series) - before
+		return wants(got == want, "%g serials that went back are counted, want %g", got, want)
+	}
+	for _, step := range []struct {
+		name   string
+		serial uint32
+		change func(serial uint32)
+		want   float64
+	}{
+		{"made", at + 500, func(serial uint32) { s.proxy.create(t, zone, serial) }, 0},
+		{"raised", at + 501, func(serial uint32) { s.proxy.patch(t, zone, soa(zone, serial)) }, 0},
+		{"lowered", at + 100, func(serial uint32) { s.proxy.patch(t, zone, soa(zone, serial)) }, 1},
+		{"as it was", at + 100, func(uint32) { s.proxy.patch(t, zone, set("www."+zone, "A", "192.0.2.1")) }, 1},
+		{"made again", at + 7, func(serial uint32) {
+			s.proxy.delete(t, zone)
+			until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
+			s.proxy.create(t, zone, serial)
+		}, 1},
+	} {
+		t.Log(step.name)
+		step.change(step.serial)
+		until(t, soon, func() error { return servesSerial(t.Context(), zone, step.serial, s.secondaries...) })
+		until(t, soon, func() error { return agree(zone, s.direct, s.secondaries...) })
+		until(t, soon, func() error { return counted(step.want) }) // a secondary may be quicker than the count
+	}
+	s.proxy.delete(t, zone)
+	until(t, soon, func() error { return notServed(t.Context(), zone, s.secondaries...) })
+	must(t, counted(1))
+}
