@@ -22,6 +22,7 @@ func TestCommandLine(t *testing.T) {
 	t.Run("all in sync", func(t *testing.T) { testCommandsInSync(t, s.on(t)) })
 	t.Run("README", func(t *testing.T) { testReadme(t, s.on(t)) })
 	t.Run("a secondary away", func(t *testing.T) { testCommandsWithout(t, s.on(t)) })
+	t.Run("README, checks and holds", func(t *testing.T) { testReadmeChecks(t, s.on(t)) })
 }
 
 // printed runs a command of pdns-distribute that must end with this exit code and print all these lines, among others, given
