@@ -40,6 +40,9 @@ var scaleZones = flag.Int("zones", 10_000, "zones of BenchmarkCheckHealth")
 
 const scaleMaster = "127.0.0.1:5399"
 
+// checkWithin is how long a check of 100,000 zones in sync may take.
+const checkWithin = 30 * time.Second
+
 // BenchmarkCheckHealth checks many zones on two secondaries, all in sync, with the
 // real servers: the lists, the catalogue, the compare, the questions by DNS. The
 // zones are put straight into the databases, for publishing them takes longer
@@ -60,7 +63,11 @@ func BenchmarkCheckHealth(b *testing.B) {
 		require.Equal(b, *scaleZones, result.Secondaries[1].Left.Right)
 		described, err := s.temporal.DescribeWorkflowExecution(b.Context(), run.GetID(), run.GetRunID())
 		require.NoError(b, err)
-		history = described.GetWorkflowExecutionInfo().GetHistorySizeBytes()
+		info := described.GetWorkflowExecutionInfo()
+		history = info.GetHistorySizeBytes()
+		require.Less(b, history, int64(1<<20), "octets of history")
+		require.Less(b, info.GetHistoryLength(), int64(100), "events in it")
+		require.Less(b, info.GetExecutionDuration().AsDuration(), checkWithin)
 	}
 	b.ReportMetric(float64(history), "history-bytes")
 	b.ReportMetric((processSeconds()-before)/float64(b.N), "cpu-s/op")
