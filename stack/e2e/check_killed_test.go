@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,12 +26,15 @@ var killedSteps = []string{
 	"CheckHealth: CompareZones, again",
 }
 
-// otherSteps come when a check's work is done (it is counted, and its repairs are looked at from outside), or only where a machine
-// is slow.
-var otherSteps = []string{
-	"CheckHealth: local", "SyncZones: VerifyZones", "SyncZone: VerifyZone",
-	"SyncZones: DiscoverSecondaries", "SyncZones: StartSyncs", "SyncZone: DiscoverSecondaries",
+// syncSteps come when a check's work is done and its repairs are looked at from outside, or only where a machine is slow: the worker
+// is killed at them in syncs that are started by themselves.
+var syncSteps = []string{
+	"SyncZones: VerifyZones", "SyncZones: StartSyncs", "SyncZones: DiscoverSecondaries", "SyncZone: VerifyZone", "SyncZone: DiscoverSecondaries",
 }
+
+// countedStep counts a check in the worker's metrics. It is seen when it is over, and the check with it: Temporal learns of both at
+// once. Nobody is killed there.
+const countedStep = "CheckHealth: local"
 
 // The worker of the health check dies at each step of the check and of its repairs, and that of a secondary with it where the
 // step is a secondary's: the check ends right, and what was wrong is right. Two systems share the steps, since most of the time
@@ -55,7 +59,7 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 		steps, err := begunSteps(t.Context(), c, began)
 		must(t, err)
 		for _, step := range steps {
-			if !slices.Contains(killedSteps, step) && !slices.Contains(otherSteps, step) {
+			if !slices.Contains(killedSteps, step) && !slices.Contains(syncSteps, step) && step != countedStep {
 				t.Errorf("nobody is killed at %q", step)
 			}
 		}
@@ -70,7 +74,7 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 				if try > tries {
 					t.Fatalf("the check had ended before, %d times", tries)
 				}
-				s.on(t).checkDamaged(t, c, func(since time.Time, run string) {
+				s.on(t).checkDamaged(t, c, func(since time.Time, run client.WorkflowRun) {
 					s.waitStep(t, c, since, run, step)
 					for _, worker := range workersOf(step) {
 						s.do(t, "kill", worker)
@@ -83,6 +87,89 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 			}
 		})
 	}
+}
+
+// The worker dies at each of the other steps of a sync: it ends, and what was wrong is right.
+func TestSyncWorkerKilled(t *testing.T) {
+	s := startIdleSite(t, system.Topology{}, "[sync]\nevent_check_wait = \"5s\"\n")
+	// No step of the primary's is over before it is killed.
+	s.do(t, "stop", "primary")
+	s.moveAway(t, "primary", s.env["TEMPORAL_ADDRESS"], 100*time.Millisecond)
+	s.do(t, "start", "primary")
+	s.make(t, []string{killedOutdated}, 100)
+	c, err := dialTemporal(s.env)
+	must(t, err)
+	defer c.Close()
+	for _, step := range syncSteps {
+		t.Run(step, func(t *testing.T) {
+			for try, within := 1, false; !within; try++ {
+				if try > tries {
+					t.Fatalf("the sync had ended before, %d times", tries)
+				}
+				within = s.on(t).syncKilled(t, c, step)
+			}
+		})
+	}
+}
+
+// syncKilled starts a sync, kills the primary's worker at a step of it and says whether the sync was under way then.
+func (s *site) syncKilled(t *testing.T, c client.Client, step string) (within bool) {
+	flow, activity, _ := strings.Cut(step, ": ")
+	id, in := "sync-zone/"+killedOutdated, map[string]any{"zone": killedOutdated}
+	if flow == "SyncZones" {
+		id, in = "sync-zones-by-hand", map[string]any{"zones": []string{killedOutdated}}
+	}
+	s.waitIdle(t, killedOutdated)
+	resume := sync.OnceFunc(func() { s.do(t, "resume", "nats") })
+	if activity == "DiscoverSecondaries" { // which is done beside the workflow else
+		s.do(t, "pause", "nats")
+		defer resume()
+	}
+	began := time.Now()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: "pdns-distribute"}, flow, in)
+	must(t, err)
+	if activity == "DiscoverSecondaries" {
+		s.waitStep(t, c, began, run, flow+": local")
+		resume()
+	} else {
+		until(t, soon, func() error { return applied(t.Context(), c, run, len(s.secondaries)) })
+		s.secondaries[0].patch(t, killedOutdated, soa(killedOutdated, 99))
+	}
+	s.waitStep(t, c, began, run, step)
+	s.do(t, "kill", "primary")
+	within = s.isRunning(t, c, run)
+	s.do(t, "start", "primary")
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	var result struct {
+		Outcome string `json:"outcome"`
+	}
+	must(t, run.Get(ctx, &result))
+	// A batch says what it left to syncs of their own.
+	handedOver := flow == "SyncZones" && activity != "DiscoverSecondaries" && result.Outcome == "partial"
+	if result.Outcome != "in-sync" && !handedOver {
+		t.Errorf("the sync ended %s", result.Outcome)
+	}
+	until(t, soon, func() error { return servesSerial(t.Context(), killedOutdated, 100, s.secondaries...) })
+	return within
+}
+
+// applied returns nil when so many secondaries have answered that they have what the sync brings.
+func applied(ctx context.Context, c client.Client, run client.WorkflowRun, secondaries int) error {
+	scheduled, done := map[int64]bool{}, 0
+	for events := c.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		event, err := events.Next()
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(scheduledStep(event), "ApplyZone") {
+			scheduled[event.GetEventId()] = true
+		}
+		if scheduled[event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId()] {
+			done++
+		}
+	}
+	return wants(done == secondaries, "%d of %d secondaries have applied", done, secondaries)
 }
 
 // tries is how often a step is waited for, which begins milliseconds before the check's end.
@@ -105,7 +192,7 @@ const killedOutdated, killedChanged = "outdated.killed.example.", "changed.kille
 // checkDamaged runs a check that has to repair something in each way that it has: a zone that a secondary holds in an old
 // version, one that was changed past the proxy, and one that is left over there and was never published. It does something
 // while the check runs, and wants it to end right.
-func (s *site) checkDamaged(t *testing.T, c client.Client, meanwhile func(since time.Time, run string)) {
+func (s *site) checkDamaged(t *testing.T, c client.Client, meanwhile func(since time.Time, run client.WorkflowRun)) {
 	n, leftOver := s.secondaries[0], fmt.Sprintf("left-%d.killed.example.", time.Now().UnixNano())
 	s.waitIdle(t)
 	old, found := n.zone(t, killedOutdated)
@@ -127,7 +214,7 @@ func (s *site) checkDamaged(t *testing.T, c client.Client, meanwhile func(since 
 	var report checkReport
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	must(t, c.GetWorkflow(ctx, "health-check", run).Get(ctx, &report))
+	must(t, run.Get(ctx, &report))
 	if report.Outcome != "in-sync" {
 		t.Errorf("%s", report)
 	}
@@ -139,17 +226,17 @@ func (s *site) checkDamaged(t *testing.T, c client.Client, meanwhile func(since 
 }
 
 // startCheck starts a health check under its fixed ID.
-func startCheck(t testing.TB, c client.Client) (run string) {
+func startCheck(t testing.TB, c client.Client) client.WorkflowRun {
 	t.Helper()
 	started, err := c.SignalWithStartWorkflow(t.Context(), "health-check", "check", map[string]any{"fresh": true},
 		client.StartWorkflowOptions{TaskQueue: "pdns-distribute", WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE}, "CheckHealth", map[string]any{})
 	must(t, err)
-	return started.GetRunID()
+	return started
 }
 
-// waitStep waits until a step has begun since then, or the check has ended. It asks without a pause: the next step begins some
+// waitStep waits until a step has begun since then, or the run has ended. It asks without a pause: the next step begins some
 // milliseconds later.
-func (s *site) waitStep(t *testing.T, c client.Client, since time.Time, run, step string) {
+func (s *site) waitStep(t *testing.T, c client.Client, since time.Time, run client.WorkflowRun, step string) {
 	t.Helper()
 	for deadline := time.Now().Add(soon); ; {
 		begun, err := begunSteps(t.Context(), c, since)
@@ -162,10 +249,10 @@ func (s *site) waitStep(t *testing.T, c client.Client, since time.Time, run, ste
 	}
 }
 
-// isRunning says whether this run of the health check has not ended.
-func (s *site) isRunning(t *testing.T, c client.Client, run string) bool {
+// isRunning says whether this run has not ended.
+func (s *site) isRunning(t *testing.T, c client.Client, run client.WorkflowRun) bool {
 	t.Helper()
-	described, err := c.DescribeWorkflowExecution(t.Context(), "health-check", run)
+	described, err := c.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
 	must(t, err)
 	return described.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
