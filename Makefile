@@ -20,9 +20,9 @@ bench:
 	@stack/setup.sh demo
 	@$(STACK_BIN) bench $(ARGS)
 
-# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system: up to
-# twelve, most of which wait, as those that keep a system busy are bounded (stack/e2e). Not all of it at once: what must be
-# right within seconds of a fault is not, where ten times as much runs as there are cores.
+# Unit, workflow and integration tests of the product with the race detector, then the tests of the whole system, which bound
+# the systems that run at once themselves (stack/e2e). Not all of it at once: what must be right within seconds of a fault is
+# not, where ten times as much runs as there are cores.
 # -race needs cgo; the rest is built without, like everything else that setup.sh builds, so nothing compiles twice.
 # The systems of tests live in memory where there is much, as nothing of them must outlast the machine.
 # -count=1: Go's test cache does not see that the servers and the product behind STACK_BIN have changed.
@@ -40,7 +40,7 @@ test-product:
 test-system: export GOTMPDIR := $(or $(TMPDIR),/tmp)
 test-system: export TMPDIR := $(MEMORY)
 test-system:
-	cd stack && CGO_ENABLED=0 go test -count=1 -p 2 -parallel 12 -timeout 30m ./...
+	cd stack && CGO_ENABLED=0 go test -count=1 -p 2 -parallel 16 -timeout 30m ./...
 
 lint:
 	@stack/setup.sh lint

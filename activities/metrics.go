@@ -34,7 +34,7 @@ func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 			Name: "pdnsdist_deltas_total", Help: "Delta versions of big zones by what became of them (made, proven, replaced), and changes that could have been one (refused).",
 		}, []string{"result"}),
 		serialBack: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pdnsdist_serial_went_back_total", Help: "Versions published with a lower serial than the one before (restored backup, re-created zone).",
+			Name: "pdnsdist_serial_went_back_total", Help: "Versions published with a lower serial than the one before (restored backup).",
 		}),
 	}
 	r.MustRegister(m.exports, m.deltas, m.serialBack)

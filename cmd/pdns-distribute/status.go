@@ -227,11 +227,15 @@ type tally struct {
 // all prints one line a secondary, over all published zones.
 func (s status) all(ctx context.Context) error {
 	var versions []pdns.Version
+	zones := 0 // that are to be served
 	for version, err := range s.versions.All(ctx) {
 		if err != nil {
 			return fmt.Errorf("list the published zones: %w", err)
 		}
 		versions = append(versions, version)
+		if !version.Deleted {
+			zones++
+		}
 	}
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SECONDARY\tREACHABLE\tZONES\tIN SYNC\tLAGGING\tOUTDATED\tMISSING\tLEFT OVER\tSILENT\tNOT IN SYNC SINCE\tFOR EXAMPLE")
@@ -249,7 +253,7 @@ func (s status) all(ctx context.Context) error {
 		if !secondary.Paused && (!t.since.IsZero() || s.unattended(secondary)) {
 			wrong++
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.presence(secondary), len(versions),
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.presence(secondary), zones,
 			inSync, lagging, t.counts[pdns.ServedOutdated], t.counts[pdns.ServedMissing],
 			t.counts[pdns.ServedLeftOver], t.counts[pdns.ServedSilent], since, t.example)
 	}
@@ -278,7 +282,9 @@ func (s status) count(ctx context.Context, versions []pdns.Version, secondary pd
 	_ = group.Wait() // none of them fails
 	t := tally{counts: make(map[pdns.ServedState]int)}
 	for i, state := range states {
-		t.counts[state]++
+		if !versions[i].Deleted || state == pdns.ServedLeftOver { // a deleted zone counts where it is served
+			t.counts[state]++
+		}
 		if state != pdns.ServedCurrent && (t.since.IsZero() || versions[i].Time.Before(t.since)) {
 			t.since, t.example = versions[i].Time, versions[i].Zone
 		}

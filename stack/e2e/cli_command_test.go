@@ -148,6 +148,9 @@ func testCommandsWithout(t *testing.T, s *site) {
 	s.printed(t, 1, "status", `Consul cannot say who is reachable: .*`, `Nor can Temporal say whether the worker of secondary-1 runs: .*`, `secondary-1 +unknown +1 +0 +1 .*`)
 	s.do(t, "start", "temporal")
 	s.do(t, "start", "consul")
+	until(t, recovered, func() error {
+		return s.prints(t, 0, "status", `secondary-1 +yes +1 +1 .*`, `secondary-2 +yes +1 +1 .*`)
+	})
 	s.do(t, "stop", "temporal")
 	s.printed(t, 0, "status demo.example", `secondary-1 .* in sync .*`)
 	s.printed(t, 1, "resync demo.example", `demo\.example\.: .*temporal\.address.*`, `pdns-distribute: 1 of 1 zones are not in sync`)

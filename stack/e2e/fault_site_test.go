@@ -49,9 +49,9 @@ const quickCheck = `
 event_check_wait = "2s"
 `
 
-// busy bounds the systems that are kept busy at the same time: what must be right within seconds of a fault is not, where
-// ten times as much runs as there are cores.
-var busy = make(chan struct{}, 3)
+// busy bounds the systems that are kept busy at the same time, idle the others: what must be right within seconds of a fault is
+// not, where ten times as much runs as there are cores.
+var busy, idle = make(chan struct{}, 3), make(chan struct{}, 3)
 
 // starter is startSite or startIdleSite.
 type starter func(t *testing.T, topology system.Topology, settings string) *site
@@ -60,21 +60,20 @@ type starter func(t *testing.T, topology system.Topology, settings string) *site
 // set, its folder stays.
 func startSite(t *testing.T, topology system.Topology, settings string) *site {
 	t.Helper()
-	t.Parallel()
-	busy <- struct{}{}
-	t.Cleanup(func() { <-busy })
-	return startAnySite(t, topology, settings)
+	return startAmong(t, busy, topology, settings)
 }
 
-// startIdleSite is startSite for a test that waits for most of its time: it runs beside as many as there are.
+// startIdleSite is startSite for a test that waits for most of its time.
 func startIdleSite(t *testing.T, topology system.Topology, settings string) *site {
 	t.Helper()
-	t.Parallel()
-	return startAnySite(t, topology, settings)
+	return startAmong(t, idle, topology, settings)
 }
 
-func startAnySite(t *testing.T, topology system.Topology, settings string) *site {
+func startAmong(t *testing.T, places chan struct{}, topology system.Topology, settings string) *site {
 	t.Helper()
+	t.Parallel()
+	places <- struct{}{}
+	t.Cleanup(func() { <-places })
 	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // with E2E_KEEP it outlives the test
 	must(t, err)
 	opts := system.Options{Dir: dir, Topology: topology, Settings: onlyAsked + settings, FreePorts: true, Owner: os.Getpid()}
