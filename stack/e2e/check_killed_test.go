@@ -160,7 +160,7 @@ func applied(ctx context.Context, c client.Client, run client.WorkflowRun, secon
 }
 
 // tries is how often a step is waited for, which begins milliseconds before the check's end.
-const tries = 5
+const tries = 10
 
 // workersOf are the processes that may be at work at a step. The primary is the last one to start again: what it asks a
 // secondary for shall not wait too long.

@@ -51,7 +51,7 @@ event_check_wait = "2s"
 
 // busy bounds the systems that are kept busy at the same time, idle the others: what must be right within seconds of a fault is
 // not, where ten times as much runs as there are cores.
-var busy, idle = make(chan struct{}, 3), make(chan struct{}, 3)
+var busy, idle = make(chan struct{}, 2), make(chan struct{}, 2)
 
 // starter is startSite or startIdleSite.
 type starter func(t *testing.T, topology system.Topology, settings string) *site
