@@ -20,9 +20,8 @@ type bringing struct {
 	force bool
 	// adopt has a foreign zone taken over.
 	adopt bool
-	// known are versions that were the newest when this was asked for: where NATS
-	// shows an older one, its answer is stale, or it has lost them. A zone of which
-	// just that was seen served a moment ago is not looked at again.
+	// known are versions that were the newest when this was asked for. A zone of
+	// which just that was seen served a moment ago is not looked at again.
 	known map[string]int64
 	// missing are zones, sorted, that PowerDNS was found not to hold: what was applied
 	// of one says nothing about how to bring it.
@@ -65,14 +64,11 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		if locked {
 			newest, _, err = s.Versions.Newest(ctx, zone)
 		}
-		if err != nil && !errors.Is(err, pdns.ErrNoVersion) {
-			return ApplyZoneResult{}, fmt.Errorf("ask NATS for the newest version: %w", err)
-		}
-		if known := how.known[zone]; newest.Version < known {
-			return ApplyZoneResult{}, versionLost(zone, newest.Version, known, true)
+		if errors.Is(err, pdns.ErrNoVersion) {
+			return ApplyZoneResult{Outcome: AppliedNone}, nil
 		}
 		if err != nil {
-			return ApplyZoneResult{Outcome: AppliedNone}, nil
+			return ApplyZoneResult{}, fmt.Errorf("ask NATS for the newest version: %w", err)
 		}
 		applied, known, err := s.Applied.Get(zone)
 		if err != nil {

@@ -62,6 +62,9 @@ func (s *Secondary) bringAll(ctx context.Context, zones []string, how bringing, 
 			defer s.bulk.free()
 			started := time.Now()
 			applied, err := s.bringToNewest(ctx, zone, how)
+			if known := how.known[zone]; err == nil && applied.fallsShort(known) {
+				err = versionLost(zone, applied.Version, known, true)
+			}
 			s.Metrics.observed(result.note(zone, applied.Outcome, err), time.Since(started).Seconds())
 			done.Add(1)
 			return nil

@@ -319,9 +319,9 @@ func TestManyLeftOverZonesAreHeldTogether(t *testing.T) {
 	require.Equal(t, activities.ExportHeld, held.Outcome)
 	require.Contains(t, held.Reason, "30 of 20 zones")
 	orphan.Together = 1
-	deleted, err := export(h.primary, orphan)
+	still, err := export(h.primary, orphan)
 	require.NoError(t, err)
-	require.Equal(t, activities.ExportHeld, deleted.Outcome, "until a person has decided")
+	require.Equal(t, activities.ExportHeld, still.Outcome, "until a person has decided")
 }
 
 // A zone that a secondary still holds although nothing of it is published is deleted there, also where the primary keeps it to itself.

@@ -23,25 +23,15 @@ const lostZone = "lost.example."
 // that the zone was ever there.
 func TestATombstoneThatNATSLosesIsPublishedAgain(t *testing.T) {
 	h := newHosts(t)
-	makeZone(t, lostZone)
-	exported, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone})
-	require.NoError(t, err)
-	lost := h.deleteAndLose(t, exported.Version)
+	lost := h.loseTombstone(t)
+	_, err := applyAsSync(h.secondary, lost)
+	mustBeExportedAbove(t, err, lost, "NATS has lost that")
 
-	_, err = applyAsSync(h.secondary, lost.Version)
-	var app *temporal.ApplicationError
-	require.ErrorAs(t, err, &app)
-	require.Equal(t, activities.ErrTypeNewerApplied, app.Type())
-	require.ErrorContains(t, err, "NATS has lost that")
-	var above int64
-	require.NoError(t, app.Details(&above))
-	require.Equal(t, lost.Version, above)
-
-	again, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone, Above: above, Proxied: pdns.ProxiedDelete})
+	again, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone, Above: lost, Proxied: pdns.ProxiedDelete})
 	require.NoError(t, err)
 	require.Equal(t, activities.ExportPublished, again.Outcome)
 	require.True(t, again.Version.Deleted)
-	require.Greater(t, again.Version.Version, lost.Version)
+	require.Greater(t, again.Version.Version, lost)
 	applied, err := applyAsSync(h.secondary, again.Version.Version)
 	require.NoError(t, err)
 	require.Equal(t, activities.AppliedDelete, applied.Outcome)
@@ -50,12 +40,9 @@ func TestATombstoneThatNATSLosesIsPublishedAgain(t *testing.T) {
 // A batch does not take it for in sync: it is tried again, and at last the zone is left to a sync of its own.
 func TestABatchWhoseVersionsNATSLoses(t *testing.T) {
 	h := newHosts(t)
-	makeZone(t, lostZone)
-	exported, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone})
-	require.NoError(t, err)
-	lost := h.deleteAndLose(t, exported.Version)
-	_, err = run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, activities.ZonesInput{
-		Zones: []string{lostZone}, Versions: map[string]int64{lostZone: lost.Version},
+	lost := h.loseTombstone(t)
+	_, err := run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, activities.ZonesInput{
+		Zones: []string{lostZone}, Versions: map[string]int64{lostZone: lost},
 	})
 	require.ErrorContains(t, err, "NATS shows version 0")
 }
@@ -63,13 +50,11 @@ func TestABatchWhoseVersionsNATSLoses(t *testing.T) {
 // An answer from before a version, as a leader gives that was cut off, is asked for again.
 func TestAnAnswerFromBeforeIsAskedForAgain(t *testing.T) {
 	h := newHosts(t)
-	makeZone(t, lostZone)
-	exported, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone})
-	require.NoError(t, err)
+	exported := h.publishLostZone(t)
 	stale := &staleVersions{Subscriber: h.secondary.Versions}
 	stale.left.Store(2)
 	h.secondary.Versions = stale
-	applied, err := applyAsSync(h.secondary, exported.Version.Version)
+	applied, err := applyAsSync(h.secondary, exported)
 	require.NoError(t, err)
 	require.Equal(t, activities.AppliedNow, applied.Outcome)
 	require.Negative(t, stale.left.Load())
@@ -87,19 +72,30 @@ func TestADeletedZoneOfWhichNothingIsPublished(t *testing.T) {
 	require.True(t, deleted.Version.Deleted)
 }
 
-// deleteAndLose has every secondary serve v, and loses all that is published of its zone just after its tombstone, which it returns.
-func (h hosts) deleteAndLose(t *testing.T, v pdns.Version) pdns.Version {
+// publishLostZone makes the zone and returns the version that is published of it.
+func (h hosts) publishLostZone(t *testing.T) (version int64) {
 	t.Helper()
-	_, err := apply(h.secondary, v.Zone)
+	makeZone(t, lostZone)
+	exported, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone})
 	require.NoError(t, err)
-	call(t, http.MethodDelete, "/zones/"+v.Zone, nil)
-	deleted, err := export(h.primary, activities.ExportZoneInput{Zone: v.Zone, Proxied: pdns.ProxiedDelete})
+	return exported.Version.Version
+}
+
+// loseTombstone has the secondary serve the zone, deletes it, and loses all that is published of it just after its tombstone, whose
+// version it returns.
+func (h hosts) loseTombstone(t *testing.T) (version int64) {
+	t.Helper()
+	h.publishLostZone(t)
+	_, err := apply(h.secondary, lostZone)
+	require.NoError(t, err)
+	call(t, http.MethodDelete, "/zones/"+lostZone, nil)
+	deleted, err := export(h.primary, activities.ExportZoneInput{Zone: lostZone, Proxied: pdns.ProxiedDelete})
 	require.NoError(t, err)
 	require.True(t, deleted.Version.Deleted)
 	zones, err := h.js.KeyValue(t.Context(), broker.BucketZones)
 	require.NoError(t, err)
-	require.NoError(t, zones.Purge(t.Context(), pdns.ZoneKey(v.Zone)))
-	return deleted.Version
+	require.NoError(t, zones.Purge(t.Context(), pdns.ZoneKey(lostZone)))
+	return deleted.Version.Version
 }
 
 // staleVersions has nothing at first.

@@ -25,19 +25,25 @@ func TestTheContentOfTheNewestVersionIsLost(t *testing.T) {
 	require.NoError(t, objects.Delete(t.Context(), b.newest(t).Object))
 
 	_, err = apply(b.secondary, bigZone)
-	var app *temporal.ApplicationError
-	require.ErrorAs(t, err, &app)
-	require.Equal(t, activities.ErrTypeNewerApplied, app.Type())
-	require.ErrorContains(t, err, "lost in NATS")
-	var above int64
-	require.NoError(t, app.Details(&above))
-	require.Equal(t, lost.Version, above)
+	mustBeExportedAbove(t, err, lost.Version, "lost in NATS")
 
-	result, err := export(b.primary, activities.ExportZoneInput{Zone: bigZone, Above: above})
+	result, err := export(b.primary, activities.ExportZoneInput{Zone: bigZone, Above: lost.Version})
 	require.NoError(t, err)
 	require.Equal(t, activities.ExportPublished, result.Outcome)
 	b.apply(t)
 	b.alike(t)
+}
+
+// mustBeExportedAbove requires the error that has a sync export a zone above a version, and that it says why.
+func mustBeExportedAbove(t *testing.T, err error, version int64, says string) {
+	t.Helper()
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	require.Equal(t, activities.ErrTypeNewerApplied, app.Type())
+	require.ErrorContains(t, err, says)
+	var above int64
+	require.NoError(t, app.Details(&above))
+	require.Equal(t, version, above)
 }
 
 // While a sync asks a NATS that is far, the zone is not locked: what is published meanwhile is applied, and the sync is content with it.

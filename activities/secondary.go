@@ -138,6 +138,11 @@ type ApplyZoneResult struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// fallsShort says that NATS showed less than had been published already.
+func (r ApplyZoneResult) fallsShort(published int64) bool {
+	return r.Version < published && r.Outcome != AppliedForeign
+}
+
 // ApplyZone brings one zone of this secondary to its newest version and
 // returns once PowerDNS was seen to serve it.
 //
@@ -148,7 +153,7 @@ func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZone
 	defer beat(ctx, func() any { return in.Zone })()
 	started := time.Now()
 	result, err := s.bringToNewest(ctx, in.Zone, bringing{})
-	if err == nil && result.Version < in.Version && result.Outcome != AppliedForeign {
+	if err == nil && result.fallsShort(in.Version) {
 		err = versionLost(in.Zone, result.Version, in.Version, activity.GetInfo(ctx).Attempt < staleAttempts)
 	}
 	took := time.Since(started)

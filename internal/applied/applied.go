@@ -184,7 +184,7 @@ func (s *State) syncLoop() {
 				db := s.db
 				s.mu.Unlock()
 				// Holds up nobody. Best effort by design; Close reports it.
-				_ = guarded(func() error { return db.Sync() })
+				_ = guarded(db.Sync)
 			}
 		}
 	}

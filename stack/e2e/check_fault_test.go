@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"strconv"
@@ -130,14 +128,9 @@ func (s *site) metricOf(t testing.TB, process, series string) float64 {
 	config, err := os.ReadFile(s.ConfigPath(process))
 	must(t, err)
 	listen := regexp.MustCompile(`(?s)\[metrics\]\nlisten = "([^"]+)"`).FindSubmatch(config)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+string(listen[1])+"/metrics", nil)
+	shown, err := metrics(t.Context(), "http://"+string(listen[1])+"/metrics")
 	must(t, err)
-	response, err := http.DefaultClient.Do(request)
-	must(t, err)
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	must(t, err)
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(shown) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), series+" "); ok {
 			number, err := strconv.ParseFloat(value, 64)
 			must(t, err)

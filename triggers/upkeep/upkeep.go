@@ -110,8 +110,10 @@ func (u *Upkeep) Wake() {
 // cannot wait for the next pass: that tells what had been lost.
 func (u *Upkeep) EnsureBroker(ctx context.Context) error {
 	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
-	u.early.add(created)
-	u.Wake()
+	if len(created) > 0 {
+		u.early.add(created)
+		u.Wake()
+	}
 	return err
 }
 
