@@ -139,6 +139,34 @@ func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, e
 	return applied, s.Applied.Set(applied)
 }
 
+// handing notes, before PowerDNS gets anything of v, that it may serve v from now
+// on. Where we are killed before that is seen and noted, and NATS then answers with
+// an older version (a restored one, a replica that lags), the zone does not go back.
+func (s *Secondary) handing(v pdns.Version) error {
+	applied, _, err := s.Applied.Get(v.Zone)
+	if err != nil {
+		return err
+	}
+	applied.Version = v.Version
+	_, err = s.distrust(v.Zone, applied)
+	return err
+}
+
+// handed returns what opens the content of v for PowerDNS, and notes that, see
+// [Secondary.handing].
+func (s *Secondary) handed(v pdns.Version, content func(context.Context) (io.ReadCloser, error)) func(context.Context) (io.ReadCloser, error) {
+	return func(ctx context.Context) (io.ReadCloser, error) {
+		reader, err := content(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.handing(v); err != nil {
+			return nil, errors.Join(err, reader.Close())
+		}
+		return reader, nil
+	}
+}
+
 // read returns the content of v from its beginning.
 func (open opener) read(ctx context.Context, v pdns.Version) (io.ReadCloser, error) {
 	content, err := open(ctx, v)
@@ -200,7 +228,7 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 			return "", err
 		}
 	case v.Deleted:
-		return AppliedDelete, s.remove(ctx, v.Zone, missing)
+		return AppliedDelete, s.remove(ctx, v, missing)
 	case !missing && applied == nil && held.Serial == v.Serial && s.holds(ctx, v) == nil:
 		return AppliedCurrent, s.flushNew(ctx, v.Zone) // the local state was lost, or never noted, the content was not
 	case !missing && v.Unproven() && applied != nil && s.change(ctx, v, *applied, held) == nil:

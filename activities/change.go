@@ -121,6 +121,9 @@ func (s *Secondary) leaveUnrectified(ctx context.Context, zone string) error {
 
 // patch changes these RRsets and returns once v's serial is served.
 func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset) error {
+	if err := s.handing(v); err != nil {
+		return err
+	}
 	patching, ended := trace.Start(ctx, "apply change")
 	s.patching.mu.Lock()
 	err := s.Changer.Patch(patching, v.Zone, sets)

@@ -35,6 +35,9 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	}
 	text, hollow, err := transfer.Text(reader, createOctets)
 	if err = errors.Join(err, reader.Close()); err == nil {
+		if err := s.handing(v); err != nil {
+			return false, err
+		}
 		_, ended := trace.Start(ctx, "apply create")
 		err = s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text, hollow)
 		ended(err)
@@ -46,13 +49,7 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	if err = s.awaitServed(ctx, v, s.serves); err == nil {
 		err = s.flushNew(ctx, v.Zone)
 	}
-	if err != nil {
-		// What was answered before may be cached still, which no look at the zone tells.
-		applied, _, getErr := s.Applied.Get(v.Zone)
-		if getErr == nil {
-			_, getErr = s.distrust(v.Zone, applied)
-		}
-		return false, errors.Join(err, getErr)
-	}
-	return true, nil
+	// Else what was answered before may be cached still, which no look at the zone
+	// tells; that v is handed out is noted, and has it transferred next.
+	return err == nil, err
 }

@@ -67,7 +67,7 @@ func signedBefore(held api.Zone) bool { return held.DNSSEC || held.Presigned }
 func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(context.Context) (io.ReadCloser, error), before func() standing) error {
 	// Should this fail, PowerDNS may still be about to take what it was sent.
 	s.patching.begin(v.Zone)
-	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
+	offer := s.Transfer.Offer(v.Zone, v.Version, nil, s.handed(v, content))
 	defer offer.Withdraw()
 	asked, err := s.retrieve(ctx, v.Zone, offer)
 	if err != nil {
@@ -203,15 +203,17 @@ func serveBound(v pdns.Version) time.Duration {
 	return serveWithin + time.Duration(v.Records)*100*time.Microsecond
 }
 
-// remove deletes our zone and returns once it is no longer served.
-func (s *Secondary) remove(ctx context.Context, zone string, missing bool) error {
+// remove deletes our zone, as version v says, and returns once it is no longer served.
+func (s *Secondary) remove(ctx context.Context, v pdns.Version, missing bool) error {
 	if !missing {
-		if err := s.PowerDNS.DeleteZone(ctx, zone); err != nil && !errors.Is(err, api.ErrNotFound) {
+		if err := s.handing(v); err != nil {
+			return err
+		}
+		if err := s.PowerDNS.DeleteZone(ctx, v.Zone); err != nil && !errors.Is(err, api.ErrNotFound) {
 			return fmt.Errorf("delete the zone: %w", err)
 		}
 	}
-	gone := pdns.Version{Zone: zone, Deleted: true}
-	return s.awaitServed(ctx, gone, s.serves)
+	return s.awaitServed(ctx, v, s.serves)
 }
 
 // content is the opener for content that NATS keeps. What rides in the entry is

@@ -15,8 +15,9 @@ type Applied struct {
 	Serial    uint32    `json:"serial"`
 	Deleted   bool      `json:"deleted,omitempty"`
 	AppliedAt time.Time `json:"applied_at"`
-	// Distrusted says that what is served was found not to be Version, so that the
-	// zone must be transferred. Version still is what it must not go back from.
+	// Distrusted says that what is served was found not to be Version, or that Version
+	// was handed to PowerDNS and not yet seen served: the zone must be transferred.
+	// Version still is what it must not go back from.
 	Distrusted bool `json:"distrusted,omitempty"`
 }
 
