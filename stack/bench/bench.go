@@ -90,6 +90,7 @@ var scenarios = []scenario{
 	{"records", "big zones: first sync, and one-record changes", true, (*bench).records},
 	{"import", "many new zones, and a change meanwhile", true, (*bench).imports},
 	{"check", "a full health check of as many zones", true, (*bench).check},
+	{"scan", "changes past the product, among as many zones", false, (*bench).scan},
 	{"fresh", "a secondary that has lost everything", false, (*bench).fresh},
 	{"delete", "deletion of many zones", true, (*bench).deletes},
 	{"cost", "CPU, octets sent, exports and history events of a change", true, (*bench).cost},

@@ -130,12 +130,21 @@ func (b *bench) spread(ctx context.Context, w *way, n int, zone func(int) string
 // measured.
 const watchPace = time.Second
 
-// importWatched is importOf with changes of another zone meanwhile, the next watchPace after the last was served.
-func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples) (imported, error) {
+// importWatched is importOf with changes of another zone meanwhile.
+func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples) (result imported, err error) {
 	label := fmt.Sprintf("during%d", b.imported[w.name].number+1)
 	if err := b.zones(ctx, label, []*way{w}); err != nil {
 		return imported{}, err
 	}
+	err = b.watched(ctx, w, label, single, func() (err error) {
+		result, err = b.importOf(ctx, w, n)
+		return err
+	})
+	return result, err
+}
+
+// watched does something while another zone is changed, the next time watchPace after the last was served.
+func (b *bench) watched(ctx context.Context, w *way, label string, single samples, do func() error) error {
 	done, watched := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for i := 1; ; i++ {
@@ -153,12 +162,12 @@ func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples
 			}
 		}
 	}()
-	result, err := b.importOf(ctx, w, n)
+	err := do()
 	close(done)
 	if failed := <-watched; err == nil {
 		err = failed
 	}
-	return result, err
+	return err
 }
 
 // deletes measures the deletion of many zones: at the primary, until no secondary serves them. PowerDNS's own replication
