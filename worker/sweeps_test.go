@@ -48,7 +48,14 @@ func TestWorkersCompareAllZones(t *testing.T) {
 	require.Equal(t, workflows.OutcomeInSync, policy.Outcome, "%+v", policy)
 	require.Equal(t, zones[:1], policy.Zones)
 
+	var scan workflows.ScanPrimaryResult
+	s.check(t, workflows.PrimaryScan, &scan)
+	s.checkFor(t, workflows.PrimaryScan, workflows.CheckInput{Trigger: workflows.TriggerScan}, &scan) // too soon, so it waits
+	require.Equal(t, workflows.OutcomeInSync, scan.Outcome, "%+v", scan)
+	require.Equal(t, 2, scan.Scan.Zones)
+
 	if os.Getenv("RECORD_HISTORIES") != "" {
+		s.record(t, workflows.PrimaryScan.ID, "scan_primary_waits")
 		s.record(t, workflows.ContentCheck.ID, "check_content")
 		s.record(t, workflows.SignatureCheck.ID, "check_signatures")
 		s.record(t, workflows.NSEC3Policy.ID, "enforce_nsec3")
@@ -58,12 +65,17 @@ func TestWorkersCompareAllZones(t *testing.T) {
 // check runs a check and takes its report.
 func (s system) check(t *testing.T, check workflows.Check, report any) {
 	t.Helper()
+	s.checkFor(t, check, workflows.CheckInput{}, report)
+}
+
+func (s system) checkFor(t *testing.T, check workflows.Check, in workflows.CheckInput, report any) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	run := ""
 	eventually.True(t, 30*time.Second, "Temporal takes "+check.ID, func() bool {
 		var err error
-		run, err = s.dispatcher.Check(ctx, check, workflows.CheckInput{})
+		run, err = s.dispatcher.Check(ctx, check, in)
 		return err == nil
 	})
 	require.NoError(t, s.temporal.GetWorkflow(ctx, check.ID, run).Get(ctx, report))

@@ -141,6 +141,7 @@ func newSystem(t *testing.T) system {
 		Primary: roles.Activity, Local: &query.Client{Uncached: true}, Public: dns, Newest: mirror, Lists: store, Contents: store,
 		Rules: pdns.SignatureRules{MinRemaining: 96 * time.Hour},
 	}
+	roles.Scanner = &activities.Scanner{ID: "primary-1", PowerDNS: powerdns, Versions: mirror, Lists: store}
 	roles.Denial = &activities.Denial{ID: "primary-1", Enforce: true, PowerDNS: powerdns, Newest: mirror}
 	workflowWorker, exports := roles.Workflows(), roles.Exports()
 	secondaryAPI := api.New(firstOf(s.Env("SECONDARY_API_URLS")), s.Env("SECONDARY_API_KEY"))

@@ -30,9 +30,14 @@ type primaryScan struct {
 
 func (s *primaryScan) round(ctx workflow.Context, in CheckInput) error {
 	asked := activities.ScanZonesInput{Trigger: TriggerScan, Paced: s.trigger == TriggerScan && !in.Fresh}
-	s.result.Scan = activities.ScanZonesResult{}
-	if err := workflow.ExecuteActivity(scanning(ctx), scanner.ScanZones, asked).Get(ctx, &s.result.Scan); err != nil {
+	if err := s.scan(ctx, asked); err != nil {
 		return err
+	}
+	if s.waits(ctx) {
+		asked.Paced = false
+		if err := s.scan(ctx, asked); err != nil {
+			return err
+		}
 	}
 	scan := s.result.Scan
 	s.result.Found = countsOf(map[string]int{
@@ -47,6 +52,45 @@ func (s *primaryScan) round(ctx workflow.Context, in CheckInput) error {
 		s.result.Outcome = OutcomePartial
 	}
 	return nil
+}
+
+func (s *primaryScan) scan(ctx workflow.Context, asked activities.ScanZonesInput) error {
+	s.result.Scan = activities.ScanZonesResult{}
+	return workflow.ExecuteActivity(scanning(ctx), scanner.ScanZones, asked).Get(ctx, &s.result.Scan)
+}
+
+// longestTurn is how long a scan waits for its turn where listing the zones has taken
+// its share of the time, and changeTurn names that change of the workflows. After that
+// the next scan is there to do so: without it every other scan would be left out as
+// soon as listing takes a little more.
+const (
+	longestTurn = time.Minute
+	changeTurn  = "scan-waits-for-its-turn"
+)
+
+// waits returns false where there is nothing to wait for, or for too long. Else it
+// returns when the scan's turn comes, or somebody else than its schedule asks for one.
+func (s *primaryScan) waits(ctx workflow.Context) bool {
+	turn := s.result.Scan.LeftOut.Sub(workflow.Now(ctx))
+	if s.result.Scan.LeftOut.IsZero() || turn > longestTurn || workflow.GetVersion(ctx, changeTurn, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return false
+	}
+	s.result.Phase = "waiting for its turn"
+	defer func() { s.result.Phase = "" }()
+	waiting, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	over := false
+	selector := workflow.NewSelector(ctx).
+		AddFuture(workflow.NewTimer(waiting, turn), func(workflow.Future) { over = true }).
+		AddReceive(workflow.GetSignalChannel(ctx, SignalCheck), func(requests workflow.ReceiveChannel, _ bool) {
+			var request CheckInput // served by the scan that begins now
+			requests.Receive(ctx, &request)
+			over = over || request.Trigger != TriggerScan
+		})
+	for !over {
+		selector.Select(ctx)
+	}
+	return true
 }
 
 // Markdown renders the report for the web UI.

@@ -264,8 +264,8 @@ type Checks struct {
 	// secondary with what was published, 1m to 24h.
 	HealthInterval time.Duration `mapstructure:"health_interval"`
 	// ScanInterval is the time between two looks at the primary's list of zones,
-	// for changes past the proxy, 10s to 1h. Where listing takes long, a look is
-	// left out so that listing takes 1 % of the time at most.
+	// for changes past the proxy, 10s to 1h. Where listing takes long, a look waits,
+	// or is left out, so that listing takes 1 % of the time at most.
 	ScanInterval time.Duration `mapstructure:"scan_interval"`
 	// SignatureInterval is the time between two checks of how long signatures
 	// stay valid, 1m to 48h.
