@@ -1,12 +1,19 @@
 package main
 
 import (
+	"os"
+	"runtime/debug"
+
 	"github.com/spf13/cobra"
 
 	"github.com/pdns-distribute/pdns-distribute/stack/server/natsd"
 	"github.com/pdns-distribute/pdns-distribute/stack/server/temporald"
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
+
+// serverGC is how far a server's memory may grow, in percent of what is in use, before garbage is collected. On the two cores
+// that a whole system shares, collecting as often as Go does by itself takes a tenth of all time.
+const serverGC = 400
 
 // serveCommand is how the stack starts itself again as one of the servers.
 func serveCommand() *cobra.Command {
@@ -16,7 +23,12 @@ func serveCommand() *cobra.Command {
 		cmd.AddCommand(&cobra.Command{
 			Use:  name,
 			Args: cobra.NoArgs,
-			RunE: func(*cobra.Command, []string) error { return serve(config) },
+			RunE: func(*cobra.Command, []string) error {
+				if os.Getenv("GOGC") == "" {
+					debug.SetGCPercent(serverGC)
+				}
+				return serve(config)
+			},
 		})
 	}
 	cmd.AddCommand(ownerCommand())
