@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
@@ -49,6 +50,8 @@ func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 
 func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 	h := newHosts(t)
+	registry := prometheus.NewRegistry()
+	h.primary.Metrics = activities.NewPrimaryMetrics(registry)
 	ahead := activities.NewAhead(t.Context(), h.primary, nil)
 	makeZone(t, "ahead.example.")
 	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
@@ -67,6 +70,7 @@ func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 	require.Equal(t, first.Version, newest, "exported after change-1 already")
 	_, _, err = h.store.Newest(t.Context(), "other.example.")
 	require.NoError(t, err, "exported now")
+	require.InDelta(t, 2, counters(t, registry)["pdnsdist_exports_total published"], 0, "each once")
 }
 
 func TestChangesInQuickSuccessionShareAnExportAhead(t *testing.T) {

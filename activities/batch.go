@@ -86,15 +86,22 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(in.Zones)} })()
 	batch := batchResult{ZonesResult: ZonesResult{Outcomes: make(map[string]int), Versions: make(map[string]int64, len(in.Zones)), Primary: p.ID, Timing: p.Timing}, behind: make(map[string][]string)}
+	note := func(zone string, result ExportZoneResult, err error) {
+		batch.note(zone, result, err)
+		p.Metrics.exported(result.Outcome, err)
+	}
 	var gone goneZones
 	var group errgroup.Group
 	group.SetLimit(batchExportsAtOnce)
 	for _, zone := range in.Zones {
 		group.Go(func() error {
 			if ctx.Err() == nil {
-				result, err := p.exportInBatch(ctx, zone, in)
-				if !gone.take(result, err) {
-					batch.note(zone, result, err)
+				result, ahead, err := p.exportInBatch(ctx, zone, in)
+				switch {
+				case ahead: // and counted
+					batch.note(zone, result, nil)
+				case !gone.take(result, err):
+					note(zone, result, err)
 				}
 				done.Add(1)
 			}
@@ -104,10 +111,7 @@ func (p *Primary) ExportZones(ctx context.Context, in ZonesInput) (ZonesResult, 
 	if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
 		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %w", len(in.Zones), p.ID, err)
 	}
-	p.deleteGone(ctx, gone.zones, ExportZoneInput{Above: in.Above, Proxied: in.Proxied}, batch.note)
-	for outcome, n := range batch.Outcomes {
-		p.Metrics.exportedMany(outcome, n)
-	}
+	p.deleteGone(ctx, gone.zones, ExportZoneInput{Above: in.Above, Proxied: in.Proxied}, note)
 	if batch.failed > 0 && activity.GetInfo(ctx).Attempt < batchAttempts {
 		return ZonesResult{}, fmt.Errorf("export %d zones on primary %s: %d failed, one of them: %s", len(in.Zones), p.ID, batch.failed, batch.Reason)
 	}
@@ -136,14 +140,15 @@ func (g *goneZones) take(result ExportZoneResult, err error) bool {
 }
 
 // exportInBatch exports one zone of a batch, unless that was done ahead.
-func (p *Primary) exportInBatch(ctx context.Context, zone string, in ZonesInput) (ExportZoneResult, error) {
+func (p *Primary) exportInBatch(ctx context.Context, zone string, in ZonesInput) (result ExportZoneResult, ahead bool, err error) {
 	one := ExportZoneInput{
 		Zone: zone, Primary: in.Primary, Taken: in.Taken, Changes: in.Changes[zone], Above: in.Above, Proxied: in.Proxied,
 	}
 	if result, done := p.exportedAhead(ctx, zone, one); done && !result.Unproven {
-		return result, nil
+		return result, true, nil
 	}
-	return p.export(ctx, zone, one) // and proves an unproven one: nobody else will, after a batch
+	result, err = p.export(ctx, zone, one) // and proves an unproven one: nobody else will, after a batch
+	return result, false, err
 }
 
 // batchResult gathers what became of the zones of one export.

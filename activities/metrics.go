@@ -46,12 +46,8 @@ func (m *PrimaryMetrics) exported(outcome string, err error) {
 	if err != nil {
 		outcome = "failed"
 	}
-	m.exportedMany(outcome, 1)
-}
-
-func (m *PrimaryMetrics) exportedMany(outcome string, n int) {
 	if m != nil {
-		m.exports.WithLabelValues(outcome).Add(float64(n))
+		m.exports.WithLabelValues(outcome).Inc()
 	}
 }
 
