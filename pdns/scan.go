@@ -38,10 +38,15 @@ func (d Drift) Wrong() []string {
 	return wrong
 }
 
-// PlanScan compares a primary's complete list with the newest versions. It only
-// says where to look: whether a zone is exported, deleted or left alone is
+// justPublished is how long after a list was begun what is published counts as newer
+// than the list. A publisher's clock that is more ahead than that is not believed.
+const justPublished = time.Minute
+
+// PlanScan compares a primary's complete list, begun at now, with the newest versions.
+// It only says where to look: whether a zone is exported, deleted or left alone is
 // decided by its export, which asks PowerDNS for that zone. Zones whose
-// signatures PowerDNS has renewed by now are stale.
+// signatures PowerDNS has renewed by now are stale. What was published since then,
+// as many zones are in an import, is left to the next scan.
 //
 // Serials are compared for equality alone: which of two comes later (RFC 1982)
 // says nothing about which is right, since a restored backup goes back.
@@ -52,6 +57,7 @@ func PlanScan(listed []Listed, newest map[string]Version, now time.Time) Drift {
 		here[zone.Zone] = true
 		v, published := newest[zone.Zone]
 		switch {
+		case v.publishedSince(now):
 		case !published || v.Deleted:
 			drift.Unpublished = append(drift.Unpublished, zone.Zone)
 		case v.Serial != zone.Serial || v.Signed != zone.Signed:
@@ -61,7 +67,7 @@ func PlanScan(listed []Listed, newest map[string]Version, now time.Time) Drift {
 		}
 	}
 	for zone, v := range newest {
-		if !v.Deleted && !here[zone] {
+		if !v.Deleted && !here[zone] && !v.publishedSince(now) {
 			drift.Gone = append(drift.Gone, zone)
 		}
 	}
@@ -69,4 +75,8 @@ func PlanScan(listed []Listed, newest map[string]Version, now time.Time) Drift {
 		slices.SortFunc(list, strings.Compare)
 	}
 	return drift
+}
+
+func (v Version) publishedSince(now time.Time) bool {
+	return v.Time.After(now) && v.Time.Before(now.Add(justPublished))
 }

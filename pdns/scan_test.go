@@ -27,6 +27,10 @@ func TestPlanScan(t *testing.T) {
 		{Zone: "new-signatures.", Serial: 7, Signed: true, Expires: fresh},
 		{Zone: "presigned.", Serial: 7, Signed: true, Expires: fresh.AddDate(0, 0, -7).Add(time.Hour), Time: roll.AddDate(0, 0, -7)},
 		{Zone: "old-unsigned.", Serial: 7, Time: roll.Add(-time.Hour)},
+		{Zone: "made-meanwhile.", Serial: 7, Time: roll.Add(time.Second)},
+		{Zone: "changed-meanwhile.", Serial: 8, Time: roll.Add(time.Second)},
+		{Zone: "deleted-meanwhile.", Deleted: true, Time: roll.Add(time.Second)},
+		{Zone: "gone-by-a-wrong-clock.", Serial: 7, Time: roll.Add(time.Hour)},
 	} {
 		newest[v.Zone] = v
 	}
@@ -37,14 +41,15 @@ func TestPlanScan(t *testing.T) {
 		{Zone: "back.", Serial: 1}, {Zone: "new.", Serial: 1},
 		{Zone: "old-signatures.", Serial: 7, Signed: true}, {Zone: "new-signatures.", Serial: 7, Signed: true},
 		{Zone: "old-unsigned.", Serial: 7}, {Zone: "presigned.", Serial: 7, Signed: true},
+		{Zone: "changed-meanwhile.", Serial: 7}, {Zone: "deleted-meanwhile.", Serial: 7},
 	}, newest, roll)
 	require.Equal(t, pdns.Drift{
 		Unpublished: []string{"back.", "new."},
 		Changed:     []string{"higher.", "lower.", "now-signed.", "unsigned-now.", "wrapped."},
-		Gone:        []string{"gone."},
+		Gone:        []string{"gone-by-a-wrong-clock.", "gone."},
 		Stale:       []string{"old-signatures."},
 	}, drift)
-	require.Len(t, drift.Wrong(), 8)
+	require.Len(t, drift.Wrong(), 9)
 	require.IsIncreasing(t, drift.Wrong())
 }
 
