@@ -30,6 +30,9 @@ type checkReport struct {
 		RunID   string `json:"run_id"`
 		Outcome string `json:"outcome"`
 	} `json:"content"`
+	Survey struct {
+		NotDistributed map[string]int `json:"not_distributed"`
+	} `json:"survey"`
 	Secondaries []struct {
 		ID    string `json:"id"`
 		State string `json:"state"`

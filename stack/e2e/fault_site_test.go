@@ -50,7 +50,7 @@ event_check_wait = "2s"
 `
 
 // busy bounds the systems that are kept busy at the same time, idle the others: what must be right within seconds of a fault is
-// not, where ten times as much runs as there are cores.
+// not, where ten times as much runs as there are cores. Both take about as long in all, so that none is left to the end.
 var busy, idle = make(chan struct{}, 2), make(chan struct{}, 2)
 
 // starter is startSite or startIdleSite.

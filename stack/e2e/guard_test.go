@@ -25,6 +25,7 @@ func TestGuard(t *testing.T) {
 	t.Run("half of the zones gone", func(t *testing.T) { testHalfGone(t, s.on(t), zones[:21], zones[21:]) })
 	t.Run("no zone left", func(t *testing.T) { testNoneLeft(t, s.on(t), zones[21:]) })
 	t.Run("a zone shrinks", func(t *testing.T) { testShrinks(t, s.on(t)) })
+	t.Run("zones that are not distributed", func(t *testing.T) { testSelection(t, s.on(t)) })
 	t.Run("500 deletes by the API", func(t *testing.T) { testManyAPIDeletes(t, s.on(t)) })
 }
 

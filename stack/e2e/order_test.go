@@ -47,7 +47,7 @@ func numbered(zone string, i int) rrset { return set("*.w."+zone, "TXT", fmt.Spr
 // watchForward asks for the number all the time. Each question is for another name, so no cache answers it.
 func watchForward(ctx context.Context, t *testing.T, n *nameserver, zone string) {
 	last := 0
-	for i := 0; ctx.Err() == nil; i++ {
+	for i := 0; busyTick(ctx); i++ {
 		in, err := n.ask(ctx, fmt.Sprintf("q%d.w.%s", i, zone), dns.TypeTXT, false)
 		if err != nil || len(in.Answer) == 0 {
 			continue // a lost packet; whether it answers at all is not asked here

@@ -18,7 +18,7 @@ func TestStandbyDatabase(t *testing.T) {
 
 // The same where either has to do without the other. It waits too, but has to find out within max_lag who is dead.
 func TestStandbyDatabaseAlone(t *testing.T) {
-	p := startPrimaries(t, startSite, true)
+	p := startPrimaries(t, startIdleSite, true)
 	t.Run("lagging when the other dies", func(t *testing.T) { testLaggingAlone(t, p.on(t, p.first)) })
 	t.Run("standby restarted", func(t *testing.T) { testStandbyRestarted(t, p.on(t, p.first)) })
 }

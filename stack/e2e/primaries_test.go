@@ -62,7 +62,7 @@ func (p *primaries) use(used ...primaryServer) {
 
 // Clients change zones through either of two primaries on one database.
 func TestTwoPrimaries(t *testing.T) {
-	p := startPrimaries(t, startSite, false)
+	p := startPrimaries(t, startIdleSite, false)
 	t.Run("both take changes", func(t *testing.T) { testBothTakeChanges(t, p.on(t, p.first, p.second)) })
 	t.Run("equal serials", func(t *testing.T) { testEqualSerials(t, p.on(t, p.first, p.second)) })
 	t.Run("never back", func(t *testing.T) { testNeverBack(t, p.on(t, p.first, p.second)) })

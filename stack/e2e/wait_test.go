@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -34,6 +35,17 @@ func poll(within time.Duration, check func() error) error {
 			return err
 		}
 		<-time.After(max(pollEvery, min(time.Since(start)/10, pollEveryMax)) + 4*time.Since(began))
+	}
+}
+
+// busyTick paces a client that asks all the time, some hundred questions a second: as fast as it can it would leave the other
+// tests no processor. False once ctx has ended.
+func busyTick(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(2 * time.Millisecond):
+		return true
 	}
 }
 
