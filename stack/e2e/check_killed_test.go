@@ -29,9 +29,12 @@ var killedSteps = []string{
 // are started by themselves.
 var syncSteps = []string{"SyncZones: VerifyZones", "SyncZones: StartSyncs", "SyncZone: VerifyZone"}
 
-// otherSteps are those at which nobody is killed. The first counts a check in the worker's metrics, and is seen when the check is
-// over: Temporal learns of both at once. The others are done beside the workflow, and only so where that fails on a slow machine.
-var otherSteps = []string{"CheckHealth: local", "SyncZones: DiscoverSecondaries", "SyncZone: DiscoverSecondaries"}
+// countStep counts a check in the worker's metrics: Temporal learns of it, and that the check is over, at once.
+const countStep = "CheckHealth: local"
+
+// otherSteps are those at which nobody is killed: they are done beside the workflow, and only so where that fails on a slow
+// machine.
+var otherSteps = []string{countStep, "SyncZones: DiscoverSecondaries", "SyncZone: DiscoverSecondaries"}
 
 // The worker of the health check dies at each step of the check and of its repairs, and that of a secondary with it where the
 // step is a secondary's: the check ends right, and what was wrong is right. Two systems share the steps, since most of the time
@@ -86,7 +89,7 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 	}
 }
 
-// The worker dies at each of the other steps of a sync: it ends, and what was wrong is right.
+// The worker dies at each of the other steps of a sync, and at the last one of a check: they end, and what was wrong is right.
 func TestSyncWorkerKilled(t *testing.T) {
 	s := startIdleSite(t, system.Topology{}, "[sync]\nevent_check_wait = \"5s\"\n")
 	// No step of the primary's is over before it is killed.
@@ -107,6 +110,41 @@ func TestSyncWorkerKilled(t *testing.T) {
 			}
 		})
 	}
+	t.Run(countStep, func(t *testing.T) {
+		for try, within := 1, false; !within; try++ {
+			if try > tries {
+				t.Fatalf("the check had ended before, %d times", tries)
+			}
+			within = s.on(t).countingCheckKilled(t, c)
+		}
+	})
+}
+
+// countingCheckKilled starts a check, kills the worker as soon as that has counted it, and says whether Temporal had not learned of
+// the check's end by then.
+func (s *site) countingCheckKilled(t *testing.T, c client.Client) (within bool) {
+	counted := func() float64 {
+		return s.metric(t, `pdnsdist_check_runs_total{check="health-check",outcome="in-sync"}`)
+	}
+	s.waitIdle(t)
+	before := counted()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "health-check", TaskQueue: "pdns-distribute"}, "CheckHealth", map[string]any{})
+	must(t, err)
+	for deadline := time.Now().Add(soon); counted() == before; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the check is not counted after %s", soon)
+		}
+		<-time.After(pollEvery)
+	}
+	s.do(t, "kill", "primary")
+	within = s.isRunning(t, c, run)
+	s.do(t, "start", "primary")
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	var report checkReport
+	must(t, run.Get(ctx, &report))
+	must(t, wants(report.Outcome == "in-sync", "the check ended: %s", report))
+	return within
 }
 
 // syncKilled starts a sync, kills the primary's worker at a step of it and says whether the sync was under way then.
