@@ -32,6 +32,7 @@ func TestChangesOfABigZone(t *testing.T) {
 	for number, backend := range []string{"SQLite", "LMDB"} {
 		t.Run(backend, func(t *testing.T) {
 			b := newBigHosts(t, number)
+			transferred := true
 			for _, step := range []struct {
 				what string
 				sets []any
@@ -69,17 +70,28 @@ func TestChangesOfABigZone(t *testing.T) {
 				{"a name that it covered", []any{text(at("covered"))}, inFull, []string{at("covered"), at("anything")}},
 				{"that goes", []any{gone(at("covered"), "TXT")}, asEver, []string{at("covered")}},
 			} {
-				before := b.counts(t)
-				patched(t, step.sets...)
 				var hints []pdns.RRsetName
 				for _, set := range step.sets {
 					set := set.(map[string]any)
 					hints = append(hints, named(set["name"].(string), set["type"].(string)))
 				}
-				b.exported(t, b.told(hints...))
-				require.Equal(t, step.how != asEver, b.newest(t).Unproven(), step.what)
-				b.apply(t)
-				after := b.counts(t)
+				var before, after map[string]int
+				for {
+					before = b.counts(t)
+					patched(t, step.sets...)
+					b.exported(t, b.told(hints...))
+					require.Equal(t, step.how != asEver, b.newest(t).Unproven(), step.what)
+					b.apply(t)
+					after = b.counts(t)
+					// A busy PowerDNS may have been told twice to take the zone as a whole: nothing is changed alone
+					// until it has taken it once more.
+					again := transferred && step.how == byItself && after[inFull] > before[inFull]
+					transferred = false
+					if !again {
+						break
+					}
+				}
+				transferred = step.how != byItself
 				require.Equal(t, before[step.how]+1, after[step.how], "%s: %v, before %v", step.what, after, before)
 				if step.how == asEver {
 					require.Equal(t, before["made"], after["made"], step.what)
