@@ -152,21 +152,6 @@ func (s *Secondary) handing(v pdns.Version) error {
 	return err
 }
 
-// handed returns what opens the content of v for PowerDNS, and notes that, see
-// [Secondary.handing].
-func (s *Secondary) handed(v pdns.Version, content func(context.Context) (io.ReadCloser, error)) func(context.Context) (io.ReadCloser, error) {
-	return func(ctx context.Context) (io.ReadCloser, error) {
-		reader, err := content(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.handing(v); err != nil {
-			return nil, errors.Join(err, reader.Close())
-		}
-		return reader, nil
-	}
-}
-
 // read returns the content of v from its beginning.
 func (open opener) read(ctx context.Context, v pdns.Version) (io.ReadCloser, error) {
 	content, err := open(ctx, v)

@@ -67,7 +67,10 @@ func signedBefore(held api.Zone) bool { return held.DNSSEC || held.Presigned }
 func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(context.Context) (io.ReadCloser, error), before func() standing) error {
 	// Should this fail, PowerDNS may still be about to take what it was sent.
 	s.patching.begin(v.Zone)
-	offer := s.Transfer.Offer(v.Zone, v.Version, nil, s.handed(v, content))
+	if err := s.handing(v); err != nil {
+		return err
+	}
+	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
 	defer offer.Withdraw()
 	asked, err := s.retrieve(ctx, v.Zone, offer)
 	if err != nil {

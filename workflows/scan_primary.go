@@ -60,9 +60,9 @@ func (s *primaryScan) scan(ctx workflow.Context, asked activities.ScanZonesInput
 }
 
 // longestTurn is how long a scan waits for its turn where listing the zones has taken
-// its share of the time, and changeTurn names that change of the workflows. After that
-// the next scan is there to do so: without it every other scan would be left out as
-// soon as listing takes a little more.
+// its share of the time: without it every other scan would be left out as soon as
+// listing takes a little more. A turn that is later is left to a later scan.
+// changeTurn names that change of the workflows.
 const (
 	longestTurn = time.Minute
 	changeTurn  = "scan-waits-for-its-turn"
