@@ -219,7 +219,7 @@ func (b *bench) connect(ctx context.Context) error {
 		return err
 	}
 	b.all = b.ways()
-	if err := b.reconfigure(ctx, system.RolePrimary, func(settings string) string { return settings + leaveAlone }); err != nil {
+	if err := b.sys.Reconfigure(ctx, system.RolePrimary, func(settings string) string { return settings + leaveAlone }); err != nil {
 		return err
 	}
 	b.result.Machine, err = describeMachine()

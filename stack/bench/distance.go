@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -93,7 +92,7 @@ func (b *bench) moveAway(ctx context.Context) error {
 			b.detours = append(b.detours, detour{name, server.name, link})
 			addresses = append(addresses, server.address+`"`, link.Address()+`"`)
 		}
-		if err := b.reconfigure(ctx, name, strings.NewReplacer(addresses...).Replace); err != nil {
+		if err := b.sys.Reconfigure(ctx, name, strings.NewReplacer(addresses...).Replace); err != nil {
 			return err
 		}
 	}
@@ -105,20 +104,4 @@ func (b *bench) delay(trip time.Duration) {
 	for _, d := range b.detours {
 		d.SetRoundTrip(trip)
 	}
-}
-
-// reconfigure starts a process of the product again with its configuration changed.
-func (b *bench) reconfigure(ctx context.Context, name string, change func(string) string) error {
-	path := b.sys.ConfigPath(name)
-	settings, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := b.sys.Stop(ctx, name); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, []byte(change(string(settings))), 0o600); err != nil {
-		return err
-	}
-	return b.sys.Start(ctx, name)
 }

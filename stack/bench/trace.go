@@ -106,7 +106,7 @@ func (b *bench) traceTo(ctx context.Context, url string) (restore func() error, 
 	all := []string{system.RoleSecondary1, system.RoleSecondary2, system.RolePrimary}
 	change := func(edit func(string) string) error {
 		for _, name := range all {
-			if err := b.reconfigure(ctx, name, edit); err != nil {
+			if err := b.sys.Reconfigure(ctx, name, edit); err != nil {
 				return err
 			}
 		}

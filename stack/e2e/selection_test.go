@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
@@ -57,11 +56,5 @@ func testSelection(t *testing.T, s *site) {
 // reconfigure adds settings to the end of a host's configuration and starts it again.
 func (s *site) reconfigure(t *testing.T, name, settings string) {
 	t.Helper()
-	s.do(t, "stop", name)
-	file, err := os.OpenFile(s.ConfigPath(name), os.O_APPEND|os.O_WRONLY, 0)
-	must(t, err)
-	_, err = file.WriteString(settings)
-	must(t, err)
-	must(t, file.Close())
-	s.do(t, "start", name)
+	must(t, s.Reconfigure(t.Context(), name, func(before string) string { return before + settings }))
 }

@@ -155,3 +155,18 @@ func (s *System) writeProductConfig(st *state, name, settings string) error {
 	}
 	return writeSecretFile(s.ConfigPath(name), out.Bytes())
 }
+
+// Reconfigure starts a process of the product again with its configuration changed.
+func (s *System) Reconfigure(ctx context.Context, name string, change func(string) string) error {
+	settings, err := os.ReadFile(s.ConfigPath(name))
+	if err != nil {
+		return err
+	}
+	if err := s.Stop(ctx, name); err != nil {
+		return err
+	}
+	if err := writeSecretFile(s.ConfigPath(name), []byte(change(string(settings)))); err != nil {
+		return err
+	}
+	return s.Start(ctx, name)
+}
