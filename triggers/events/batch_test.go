@@ -27,7 +27,14 @@ func TestPace(t *testing.T) {
 	require.Equal(t, aloneBurst, alone, "an import goes in batches")
 	require.True(t, p.alone("zone0.", now), "a zone whose sync runs is signalled")
 	require.False(t, p.alone("zone999.", now))
-	require.True(t, p.alone("zone999.", now.Add(time.Second)), "a lone change later gets a sync of its own")
+	for range 10 {
+		now = now.Add(time.Second)
+		require.False(t, p.alone("zone999.", now), "while the import goes on")
+		for i := range 10 {
+			p.alone(fmt.Sprintf("new%d.", i), now)
+		}
+	}
+	require.True(t, p.alone("zone999.", now.Add(quiet+time.Second)), "a lone change later gets a sync of its own")
 	p.alone("other.", now.Add(time.Hour))
 	require.Len(t, p.recent, 1, "old zones are forgotten")
 }
