@@ -30,11 +30,15 @@ func address(cfg system.TemporalConfig, service string) string {
 	return net.JoinHostPort(loopbackIP, strconv.Itoa(cfg.Ports[service]))
 }
 
+// starting is how long after its start a server gets what it lacks from those that use it: search attributes.
+const starting = time.Minute
+
 // tuning: by default a queue of a shard is polled at most 20 times a second, which adds 40 ms to every hop on a server
 // with one shard, and a task queue has four partitions, which gives tails of seconds on one with few pollers.
 // An unknown key would be taken in silence, hence the server's own names.
-func tuning() dynamicconfig.StaticClient {
-	return dynamicconfig.StaticClient{
+func tuning() *dynamicconfig.MemoryClient {
+	tuned := dynamicconfig.NewMemoryClient()
+	for key, value := range map[dynamicconfig.Key]any{
 		dynamicconfig.TransferProcessorMaxPollRPS.Key():         2000,
 		dynamicconfig.TimerProcessorMaxPollRPS.Key():            2000,
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
@@ -44,14 +48,19 @@ func tuning() dynamicconfig.StaticClient {
 		dynamicconfig.TransferProcessorSchedulerWorkerCount.Key():   8,
 		dynamicconfig.TimerProcessorSchedulerWorkerCount.Key():      8,
 		dynamicconfig.VisibilityProcessorSchedulerWorkerCount.Key(): 4,
-		// New search attributes can be used after the next refresh, by default after 2 s: all that starts a system waits for it.
-		dynamicconfig.NamespaceCacheRefreshInterval.Key(): 200 * time.Millisecond,
 		// A bound that a test reaches in seconds; by default 10,000. A sync continues as new after 500.
 		dynamicconfig.MaximumSignalsPerExecution.Key(): 1000,
 		dynamicconfig.EnableNexus.Key():                false, // would need the HTTP API, which is off
 		// As in Temporal's development server: its default of 10 lists a second is for one of many instances.
 		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 100,
+	} {
+		tuned.OverrideValue(key, value)
 	}
+	// New search attributes can be used after the next refresh, by default after 2 s, and all that starts a system waits for
+	// it. Later on it would be most of what an idle server does.
+	byDefault := tuned.OverrideSetting(dynamicconfig.NamespaceCacheRefreshInterval, 200*time.Millisecond)
+	time.AfterFunc(starting, byDefault)
+	return tuned
 }
 
 // serverConfig has no internal frontend: that one would trust whoever connects. Temporal's own workers come through
