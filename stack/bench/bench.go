@@ -50,7 +50,7 @@ type Options struct {
 	RoundTrips []time.Duration
 	// Away is that delay in all other scenarios.
 	Away time.Duration
-	// Baselines is the folder of committed results; the newest is compared with.
+	// Baselines is the folder of committed results; the newest of each figure is compared with.
 	Baselines string
 	// Record writes the result there.
 	Record bool

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -47,7 +49,6 @@ func TestRatios(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	result := func(rows ...Row) *Result { return &Result{Rows: rows} }
 	row := func(what, unit string, product, native, floor float64) Row {
 		r := Row{What: what, Unit: unit, Product: &Figures{P50: product}, Floor: &Figures{P50: floor}}
 		if native != 0 {
@@ -55,8 +56,8 @@ func TestCompare(t *testing.T) {
 		}
 		return r
 	}
-	before := result(row("change", "ms", 15, 0, 10), row("import", "zones/s", 70, 35, 100), row("gone", "ms", 1, 0, 1))
-	now := result(row("new", "ms", 1, 0, 1), row("change", "ms", 60, 0, 20), row("import", "zones/s", 35, 35, 100))
+	before := []Row{row("change", "ms", 15, 0, 10), row("import", "zones/s", 70, 35, 100), row("gone", "ms", 1, 0, 1)}
+	now := []Row{row("new", "ms", 1, 0, 1), row("change", "ms", 60, 0, 20), row("import", "zones/s", 35, 35, 100)}
 	want := []Change{
 		{"change", "floor", 1.5, 3, 2},
 		{"import", "floor", 0.7, 0.35, 2},
@@ -64,6 +65,28 @@ func TestCompare(t *testing.T) {
 	}
 	if got := compare(before, now); !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// A run is compared with the newest of each figure, whichever run had it.
+func TestCommitted(t *testing.T) {
+	dir := t.TempDir()
+	row := func(what string, p50 float64) Row { return Row{What: what, Unit: "ms", Product: &Figures{P50: p50}} }
+	for name, rows := range map[string][]Row{
+		"2001-01-01T0000.json": {row("change", 1), row("records", 1)},
+		"2002-01-01T0000.json": {row("change", 2)},
+		"2003-01-01T0000.json": {row("change at 100 ms", 3)},
+	} {
+		if err := (&Result{Rows: rows}).write(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []Row{row("change at 100 ms", 3), row("change", 2), row("records", 1)}
+	if got, err := committed(dir); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	if got, err := committed(t.TempDir()); err != nil || got != nil {
+		t.Errorf("without results: %+v, %v", got, err)
 	}
 }
 

@@ -24,9 +24,9 @@ type Result struct {
 	Hops     []Hop    `json:"hops,omitempty"`
 }
 
-// publish prints the result, beside the last committed one, and writes it.
+// publish prints the result, beside the last committed figures, and writes it.
 func (b *bench) publish() error {
-	before, name, err := lastOf(b.Baselines)
+	before, err := committed(b.Baselines)
 	if err != nil {
 		return err
 	}
@@ -36,9 +36,9 @@ func (b *bench) publish() error {
 	if err := b.result.print(b.Out); err != nil {
 		return err
 	}
-	if before != nil {
-		fmt.Fprintf(b.Out, "\nRatios, compared with %s\n", name)
-		if err := printChanges(b.Out, compare(before, b.result)); err != nil {
+	if len(before) > 0 {
+		fmt.Fprintf(b.Out, "\nRatios, compared with the newest of each in %s\n", b.Baselines)
+		if err := printChanges(b.Out, compare(before, b.result.Rows)); err != nil {
 			return err
 		}
 	}
@@ -61,23 +61,34 @@ func writeJSON(path string, what any) error {
 	return os.WriteFile(path, append(data, '\n'), 0o644)
 }
 
-// lastOf reads the newest result in dir: their names begin with their times. nil when there is none.
-func lastOf(dir string) (*Result, string, error) {
+// committed gathers the newest row of each kind from all results in dir, whose names begin with their times: not every run
+// has every scenario, and the newest may be one far away.
+func committed(dir string) ([]Row, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil || len(paths) == 0 {
-		return nil, "", err
-	}
-	path := slices.Max(paths)
-	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	r := new(Result)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, "", fmt.Errorf("read %s: %w", path, err)
+	slices.Sort(paths)
+	var rows []Row
+	for _, path := range slices.Backward(paths) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var r Result
+		if err := json.Unmarshal(data, &r); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		for _, row := range r.Rows {
+			if !slices.ContainsFunc(rows, row.sameKind) {
+				rows = append(rows, row)
+			}
+		}
 	}
-	return r, path, nil
+	return rows, nil
 }
+
+func (r Row) sameKind(other Row) bool { return r.What == other.What && r.Unit == other.Unit }
 
 // Change is how a ratio moved between two runs.
 type Change struct {
@@ -87,15 +98,15 @@ type Change struct {
 	Worse    float64 // above 1: so many times as bad; below: better
 }
 
-// compare returns the ratios that both results have, in the order of the later one.
-func compare(before, now *Result) []Change {
+// compare returns the ratios that both have, in the order of the later ones.
+func compare(before, now []Row) []Change {
 	var changes []Change
-	for _, row := range now.Rows {
-		i := slices.IndexFunc(before.Rows, func(r Row) bool { return r.What == row.What && r.Unit == row.Unit })
+	for _, row := range now {
+		i := slices.IndexFunc(before, row.sameKind)
 		if i < 0 {
 			continue
 		}
-		old := before.Rows[i]
+		old := before[i]
 		for _, c := range []Change{
 			{What: row.What, To: floorName, Was: old.toFloor(), Now: row.toFloor()},
 			{What: row.What, To: nativeName, Was: old.toNative(), Now: row.toNative()},

@@ -58,12 +58,12 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v is not a hop of each traced change: %+v", want, result.Hops)
 		}
 	}
-	for _, want := range []string{"one change", "× floor", "2001-01-01T0000.json", "better by"} {
+	for _, want := range []string{"one change", "× floor", "compared with the newest", "better by"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
 	}
-	if recorded, _, err := lastOf(baselines); err != nil || len(recorded.Rows) != len(result.Rows) {
+	if recorded, err := committed(baselines); err != nil || len(recorded) != len(result.Rows) {
 		t.Errorf("recorded for the next comparison: %+v, %v", recorded, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "system")); !os.IsNotExist(err) {

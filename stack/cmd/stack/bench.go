@@ -47,7 +47,7 @@ func benchCommand() *cobra.Command {
 	f.DurationSliceVar(&opts.RoundTrips, "round-trips", []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond},
 		"delays between secondaries and NATS, Consul and Temporal in the scenario distance")
 	f.DurationVar(&opts.Away, "away", 0, "the same in the other scenarios, e.g. 100ms")
-	f.StringVar(&opts.Baselines, "baselines", "docs/benchmarks", "folder of committed results; the newest is compared with")
+	f.StringVar(&opts.Baselines, "baselines", "docs/benchmarks", "folder of committed results; the newest of each figure is compared with")
 	f.BoolVar(&opts.Record, "record", false, "write the result there, to be committed")
 	f.BoolVar(&opts.Keep, "keep", false, "leave data and logs in the folder")
 	return cmd
