@@ -39,12 +39,12 @@ var otherSteps = []string{"SyncZones: DiscoverSecondaries", "SyncZone: DiscoverS
 // The worker of the health check dies at each step of the check and of its repairs, and that of a secondary with it where the
 // step is a secondary's: the check ends right, and what was wrong is right. Two systems share the steps, since most of the time
 // goes into waiting until Temporal takes the worker for dead.
-func TestCheckWorkerKilledAtOddSteps(t *testing.T)  { testCheckWorkerKilled(t, 1) }
-func TestCheckWorkerKilledAtEvenSteps(t *testing.T) { testCheckWorkerKilled(t, 0) }
+func testCheckWorkerKilledAtOddSteps(t *testing.T)  { testCheckWorkerKilled(t, 1) }
+func testCheckWorkerKilledAtEvenSteps(t *testing.T) { testCheckWorkerKilled(t, 0) }
 
 func testCheckWorkerKilled(t *testing.T, remainder int) {
 	// Zones left over count as deletes that nobody asked for: the guard allows as many, of half of the zones at most.
-	s := startIdleSite(t, system.Topology{}, quickCheck+"[guard]\nmax_delete = 100\n")
+	s := startSite(t, system.Topology{}, quickCheck+"[guard]\nmax_delete = 100\n")
 	// No step of one secondary's is over before somebody is killed.
 	s.do(t, "stop", s.secondaries[0].name)
 	s.moveAway(t, s.secondaries[0].name, s.env["TEMPORAL_ADDRESS"], 100*time.Millisecond)
@@ -87,8 +87,8 @@ func testCheckWorkerKilled(t *testing.T, remainder int) {
 }
 
 // The worker dies at each of the other steps of a sync, and at the last one of a check: they end, and what was wrong is right.
-func TestSyncWorkerKilled(t *testing.T) {
-	s := startIdleSite(t, system.Topology{}, "[sync]\nevent_check_wait = \"5s\"\n")
+func testSyncWorkerKilled(t *testing.T) {
+	s := startSite(t, system.Topology{}, "[sync]\nevent_check_wait = \"5s\"\n")
 	// No step of the primary's is over before it is killed.
 	s.do(t, "stop", "primary")
 	s.moveAway(t, "primary", s.env["TEMPORAL_ADDRESS"], 100*time.Millisecond)

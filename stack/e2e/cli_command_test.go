@@ -11,9 +11,9 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
-// TestCommandLine has a system of its own: it stops parts of it, and `status` counts all zones.
-func TestCommandLine(t *testing.T) {
-	s := startIdleSite(t, system.Topology{}, "")
+// testCommandLine has a system of its own: it stops parts of it, and `status` counts all zones.
+func testCommandLine(t *testing.T) {
+	s := startSite(t, system.Topology{}, "")
 	const zone = "demo.example."
 	s.proxy.create(t, zone, 7, set("www."+zone, "A", "192.0.2.1"))
 	until(t, soon, func() error { return servesSerial(t.Context(), zone, 7, s.secondaries...) })
@@ -157,9 +157,10 @@ func testCommandsWithout(t *testing.T, s *site) {
 	s.printed(t, 1, "resync demo.example", `demo\.example\.: .*temporal\.address.*`, `pdns-distribute: 1 of 1 zones are not in sync`)
 	s.do(t, "start", "temporal")
 	s.do(t, "stop", "nats")
-	for _, command := range []string{"status", "status demo.example", "resync demo.example", "resync --all"} {
-		s.printed(t, 1, command, `pdns-distribute: .*NATS.*|pdns-distribute: .*nats\.urls.*`)
+	for _, command := range []string{"status", "status demo.example", "resync demo.example", "resync --all"} { // each for as long as it tries
+		waiting.Go(func() { s.printed(t, 1, command, `pdns-distribute: .*NATS.*|pdns-distribute: .*nats\.urls.*`) })
 	}
+	waiting.Wait()
 	s.do(t, "start", "nats")
 	s.printed(t, 0, "resync demo.example", ` *secondary-1 in-sync .*`)
 }

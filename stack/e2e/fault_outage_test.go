@@ -27,7 +27,7 @@ type outage struct {
 
 // What is shared by all hosts goes away, in each way, and comes back: soon after, every zone is right on every secondary, with no
 // further action.
-func TestFaultsOfServers(t *testing.T) {
+func testFaultsOfServers(t *testing.T) {
 	s := startSite(t, system.Topology{}, "")
 	s.outages(t, []outage{
 		{"nats", "stop", shortOutage, true},
@@ -44,7 +44,7 @@ func TestFaultsOfServers(t *testing.T) {
 }
 
 // So does each PowerDNS, and each process of the product.
-func TestFaultsOfHosts(t *testing.T) {
+func testFaultsOfHosts(t *testing.T) {
 	s := startSite(t, system.Topology{}, "")
 	s.outages(t, []outage{
 		{"pdns-primary", "stop", shortOutage, false},

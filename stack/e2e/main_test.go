@@ -1,9 +1,9 @@
 // Package e2e tests pdns-distribute from outside, as its users see it: zones are changed through the api-proxy and asked
 // for at the secondaries, all on one whole system of real servers (package system) that TestMain starts.
 //
-// Every test uses zones of its own and calls one of three first: parallel, when it only uses the system; alone, when it
-// measures or disturbs something there: Go runs those first, one by one; or startSite or startIdleSite, which start a system
-// that this test may break, beside the others.
+// Every test uses zones of its own and calls one of two first: parallel, when it only uses the system, or alone, when it
+// measures or disturbs something there: Go runs those first, one by one. Those of TestSites start a system that they may break,
+// beside the others.
 package e2e
 
 import (

@@ -10,15 +10,15 @@ import (
 )
 
 // The second primary reads from a standby of the first one's database: it takes no changes, and may lag.
-func TestStandbyDatabase(t *testing.T) {
-	p := startPrimaries(t, startIdleSite, true)
+func testStandbyDatabase(t *testing.T) {
+	p := startPrimaries(t, true)
 	t.Run("read only", func(t *testing.T) { testReadOnly(t, p.on(t, p.first)) })
 	t.Run("lagging", func(t *testing.T) { testLagging(t, p.on(t, p.first)) })
 }
 
 // The same where either has to do without the other. It waits too, but has to find out within max_lag who is dead.
-func TestStandbyDatabaseAlone(t *testing.T) {
-	p := startPrimaries(t, startIdleSite, true)
+func testStandbyDatabaseAlone(t *testing.T) {
+	p := startPrimaries(t, true)
 	t.Run("lagging when the other dies", func(t *testing.T) { testLaggingAlone(t, p.on(t, p.first)) })
 	t.Run("standby restarted", func(t *testing.T) { testStandbyRestarted(t, p.on(t, p.first)) })
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // The parts of a primary run in a process of their own each, the api-proxy in "primary". Each may die and come back alone.
-func TestRolesApart(t *testing.T) {
-	s := startIdleSite(t, system.Topology{Apart: true}, "")
+func testRolesApart(t *testing.T) {
+	s := startSite(t, system.Topology{Apart: true}, "")
 	t.Run("one change", func(t *testing.T) { testOneChangeApart(t, s.on(t)) })
 	s.outages(t, []outage{
 		{"primary", "kill", shortOutage, false},

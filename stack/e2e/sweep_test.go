@@ -32,11 +32,11 @@ type sweepReport struct {
 	} `json:"secondaries"`
 }
 
-// swept are the zones of TestSweeps by how they are signed.
+// swept are the zones of testSweeps by how they are signed.
 var swept = []string{"nsec.sweep.example.", "nsec3.sweep.example.", "optout.sweep.example.", "plain.sweep.example.", "presigned.sweep.example."}
 
-// TestSweeps has a system of its own: it edits the secondaries' databases, of both backends, and counts what is found.
-func TestSweeps(t *testing.T) {
+// testSweeps has a system of its own: it edits the secondaries' databases, of both backends, and counts what is found.
+func testSweeps(t *testing.T) {
 	s := startSite(t, system.Topology{}, "")
 	signer := newPresigner(t, swept[4])
 	for _, zone := range swept[:4] {

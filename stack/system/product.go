@@ -129,9 +129,9 @@ func (s *System) writeProductConfig(st *state, name, settings string) error {
 	if isPrimary(name) {
 		switch {
 		case s.topology.Standby:
-			fields["MaxLag"] = "25s" // more than it takes to find out, on a busy machine, that the other primary is dead
+			fields["MaxLag"] = "20s" // more than it takes to find out, on a busy machine, that the other primary is dead
 		case s.topology.replicated():
-			fields["MaxLag"] = "15s"
+			fields["MaxLag"] = "12s"
 		}
 		fields["Proxy"] = loopback(st.Ports[name+".proxy"])
 		fields["ProxyCert"], fields["ProxyKey"] = s.certPath("proxy"), s.keyPath("proxy")
