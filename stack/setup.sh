@@ -96,9 +96,9 @@ go_build() {
   wait "$build" || { grep -v '^[a-z0-9./_-]*$' "$log" | tail -n 30 >&2; fail "go build failed (above: the end of its output)"; }
 }
 
-# prefetch DIR PACKAGE downloads what a later build needs while an earlier one compiles. Only a head start: the build
+# prefetch DIR PACKAGE… downloads what a later build needs while an earlier one compiles. Only a head start: the build
 # itself downloads what is missing and tells of errors.
-prefetch() { (cd "$root/$1" && go list -deps "$2" >/dev/null 2>&1) & }
+prefetch() { (cd "$root/$1" && go list -deps "${@:2}" >/dev/null 2>&1) & }
 
 # tools MODULE-DIR NAME=PACKAGE… builds what the cache does not hold for exactly these go.mod, go.sum and Go version,
 # and links it into bin/tools. Each program appears in the cache whole or not at all.
@@ -133,14 +133,18 @@ case $purpose in
   demo | test)
     servers=(consul=github.com/hashicorp/consul temporal=github.com/temporalio/cli/cmd/temporal)
     [ "$purpose" = demo ] || servers+=(docker-compose=github.com/docker/compose/v2/cmd)
-    prefetch stack/tctl github.com/temporalio/tctl/cmd/tctl
-    prefetch . ./cmd/pdns-distribute
+    # The product first: it needs few modules, and compiles while those of the servers are downloaded.
+    if [ ! -d "$cache" ]; then
+      prefetch stack "${servers[@]#*=}" ./cmd/stack
+      prefetch stack/tctl github.com/temporalio/tctl/cmd/tctl
+    fi
+    # Straight into bin: what is up to date there is not linked again.
+    say "building bin/pdns-distribute"
+    go_build "$root" "$bin" ./cmd/pdns-distribute
     tools stack "${servers[@]}"
     tools stack/tctl tctl=github.com/temporalio/tctl/cmd/tctl
-    say "building bin/stack and bin/pdns-distribute"
-    # Straight into bin: what is up to date there is not linked again.
+    say "building bin/stack"
     go_build "$root/stack" "$bin" ./cmd/stack
-    go_build "$root" "$bin" ./cmd/pdns-distribute
     ;;
   lint)
     tools stack/lint golangci-lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint \
