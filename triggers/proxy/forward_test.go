@@ -134,7 +134,7 @@ func TestHeadersUnchanged(t *testing.T) {
 // TestBigBodiesStream sends 20 MB each way and has the first octets of each
 // pass before the last are there.
 func TestBigBodiesStream(t *testing.T) {
-	const size = 6 << 20
+	const size = 20 << 20
 	for _, c := range [][2]string{{"PUT", zonePath}, {"POST", zonesPath}} {
 		for _, length := range []int64{size, -1} {
 			t.Run(fmt.Sprint(c, length), func(t *testing.T) {
