@@ -18,7 +18,8 @@ const (
 	// backlogWait is that while one batch follows the other: a batch costs Temporal
 	// about as much as a sync of one zone, however many zones are in it.
 	backlogWait = 1500 * time.Millisecond
-	// backlogEnds is how long after a batch the next one counts as a first.
+	// backlogEnds is how long after a batch the next one counts as a first, and
+	// zones get syncs of their own again.
 	backlogEnds = 3 * time.Second
 )
 

@@ -34,7 +34,7 @@ func TestPace(t *testing.T) {
 			p.alone(fmt.Sprintf("new%d.", i), now)
 		}
 	}
-	require.True(t, p.alone("zone999.", now.Add(quiet+time.Second)), "a lone change later gets a sync of its own")
+	require.True(t, p.alone("zone999.", now.Add(backlogEnds+time.Second)), "a lone change later gets a sync of its own")
 	p.alone("other.", now.Add(time.Hour))
 	require.Len(t, p.recent, 1, "old zones are forgotten")
 }

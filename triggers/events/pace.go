@@ -13,9 +13,6 @@ const (
 	// own costs Temporal about 40 ms of CPU, its share in a batch well under one.
 	alonePerSecond = 2
 	aloneBurst     = 8
-	// quiet is how long zones must have changed slower than that, before one gets
-	// a sync of its own again.
-	quiet = 3 * time.Second
 	// remembered is how long a zone's sync surely still runs after its last
 	// event (it waits to check from outside, by default 20 s): another event is
 	// then but a signal to it.
@@ -49,11 +46,12 @@ func (p *pace) alone(zone string, now time.Time) bool {
 }
 
 // spare says whether there is a sync to spare. Whoever goes in a batch counts as
-// well, so that an import is not given two a second beside its batches.
+// well, until the backlog ends, so that an import is not given two a second beside
+// its batches.
 func (p *pace) spare(now time.Time) bool {
 	r := p.limiter.ReserveN(now, 1)
 	wait := r.DelayFrom(now)
-	if wait > quiet {
+	if wait > backlogEnds {
 		r.CancelAt(now)
 	}
 	return wait == 0
