@@ -36,6 +36,8 @@ type Row struct {
 	Floor   *Figures `json:"floor,omitempty"`
 	// RoundTrip, in milliseconds, is that of the secondaries' connections, where they were delayed.
 	RoundTrip float64 `json:"round_trip_ms,omitempty"`
+
+	file string // of a committed result
 }
 
 // at is the row of what was measured with so much delay.

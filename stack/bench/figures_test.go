@@ -59,9 +59,9 @@ func TestCompare(t *testing.T) {
 	before := []Row{row("change", "ms", 15, 0, 10), row("import", "zones/s", 70, 35, 100), row("gone", "ms", 1, 0, 1)}
 	now := []Row{row("new", "ms", 1, 0, 1), row("change", "ms", 60, 0, 20), row("import", "zones/s", 35, 35, 100)}
 	want := []Change{
-		{"change", "floor", 1.5, 3, 2},
-		{"import", "floor", 0.7, 0.35, 2},
-		{"import", "native", 2, 1, 2},
+		{"change", "floor", 1.5, 3, 2, ""},
+		{"import", "floor", 0.7, 0.35, 2, ""},
+		{"import", "native", 2, 1, 2, ""},
 	}
 	if got := compare(before, now); !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -81,7 +81,11 @@ func TestCommitted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []Row{row("change at 100 ms", 3), row("change", 2), row("records", 1)}
+	of := func(file string, r Row) Row { r.file = file; return r }
+	want := []Row{
+		of("2003-01-01T0000.json", row("change at 100 ms", 3)), of("2002-01-01T0000.json", row("change", 2)),
+		of("2001-01-01T0000.json", row("records", 1)),
+	}
 	if got, err := committed(dir); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}

@@ -144,7 +144,7 @@ func (r *Result) printOctets(out io.Writer) error {
 
 func printChanges(out io.Writer, changes []Change) error {
 	const notable = 1.15
-	t := table(out, "what | compared with | was | is | ")
+	t := table(out, "what | compared with | was | in | is | ")
 	for _, c := range changes {
 		verdict := ""
 		switch {
@@ -153,7 +153,7 @@ func printChanges(out io.Writer, changes []Change) error {
 		case c.Worse < 1/notable:
 			verdict = fmt.Sprintf("better by %.0f %%", 100*(1/c.Worse-1))
 		}
-		line(t, c.What, c.To, number(c.Was), number(c.Now), verdict)
+		line(t, c.What, c.To, number(c.Was), c.In, number(c.Now), verdict)
 	}
 	return t.Flush()
 }

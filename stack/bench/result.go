@@ -81,6 +81,7 @@ func committed(dir string) ([]Row, error) {
 		}
 		for _, row := range r.Rows {
 			if !slices.ContainsFunc(rows, row.sameKind) {
+				row.file = filepath.Base(path)
 				rows = append(rows, row)
 			}
 		}
@@ -96,6 +97,7 @@ type Change struct {
 	To       string  // the way that the product is compared with
 	Was, Now float64 // the ratios
 	Worse    float64 // above 1: so many times as bad; below: better
+	In       string  // the committed result that had it
 }
 
 // compare returns the ratios that both have, in the order of the later ones.
@@ -108,8 +110,8 @@ func compare(before, now []Row) []Change {
 		}
 		old := before[i]
 		for _, c := range []Change{
-			{What: row.What, To: floorName, Was: old.toFloor(), Now: row.toFloor()},
-			{What: row.What, To: nativeName, Was: old.toNative(), Now: row.toNative()},
+			{What: row.What, To: floorName, Was: old.toFloor(), Now: row.toFloor(), In: old.file},
+			{What: row.What, To: nativeName, Was: old.toNative(), Now: row.toNative(), In: old.file},
 		} {
 			if c.Was == 0 || c.Now == 0 {
 				continue

@@ -58,7 +58,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%+v is not a hop of each traced change: %+v", want, result.Hops)
 		}
 	}
-	for _, want := range []string{"one change", "× floor", "compared with the newest", "better by"} {
+	for _, want := range []string{"one change", "× floor", "2001-01-01T0000.json", "better by"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
