@@ -110,3 +110,27 @@ func TestABatchIsTriedAgainAsAWhole(t *testing.T) {
 	_, err := run[activities.ZonesResult](&broken, broken.ExportZones, activities.ZonesInput{Zones: []string{"retried.batch.example."}})
 	require.ErrorContains(t, err, "retried.batch.example.")
 }
+
+// Of two zones that PowerDNS deletes on SQLite at the same time one fails now and then. The batch need not be tried again.
+func TestABatchOfDeletesNeedsOneAttempt(t *testing.T) {
+	h := newHosts(t)
+	zones := make([]string, 200)
+	for i := range zones {
+		zones[i] = fmt.Sprintf("z%03d.deleted.example.", i)
+		makeZone(t, zones[i])
+	}
+	in := activities.ZonesInput{Zones: zones, Proxied: pdns.ProxiedDelete}
+	for _, want := range []string{activities.AppliedNow, activities.AppliedDelete} {
+		exported, err := run[activities.ZonesResult](h.primary, h.primary.ExportZones, in)
+		require.NoError(t, err)
+		require.Equal(t, map[string]int{activities.ExportPublished: len(zones)}, exported.Outcomes)
+		applied, err := run[activities.ZonesResult](h.secondary, h.secondary.ApplyZones, in)
+		require.NoError(t, err)
+		require.Equal(t, map[string]int{want: len(zones)}, applied.Outcomes)
+		for _, zone := range zones {
+			if want == activities.AppliedNow {
+				call(t, http.MethodDelete, "/zones/"+zone, nil)
+			}
+		}
+	}
+}

@@ -212,11 +212,22 @@ func (s *Secondary) remove(ctx context.Context, v pdns.Version, missing bool) er
 		if err := s.handing(v); err != nil {
 			return err
 		}
-		if err := s.PowerDNS.DeleteZone(ctx, v.Zone); err != nil && !errors.Is(err, api.ErrNotFound) {
+		if err := s.deleteAlone(ctx, v.Zone); err != nil && !errors.Is(err, api.ErrNotFound) {
 			return fmt.Errorf("delete the zone: %w", err)
 		}
 	}
 	return s.awaitServed(ctx, v, s.serves)
+}
+
+// deleteAlone deletes one zone at a time. PowerDNS reads in the transaction that
+// deletes, and of two such on SQLite one fails at once ("database is locked").
+func (s *Secondary) deleteAlone(ctx context.Context, zone string) error {
+	unlock, err := s.deleting.lock(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.PowerDNS.DeleteZone(ctx, zone)
 }
 
 // content is the opener for content that NATS keeps. What rides in the entry is

@@ -92,6 +92,7 @@ type Secondary struct {
 	Metrics *SecondaryMetrics
 
 	zones    zoneLocks
+	deleting zoneLocks // one lock, under the empty name
 	bulk     bulkSlots
 	flushes  flushes
 	patching patching
