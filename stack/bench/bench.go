@@ -44,6 +44,8 @@ type Options struct {
 	Deletes int
 	// Records are the sizes of big zones, Signed the same of signed ones.
 	Records, Signed []int
+	// Soak is how long zones are changed at leisure while memory is watched.
+	Soak time.Duration
 	// Idle is how long the idle system is watched.
 	Idle time.Duration
 	// RoundTrips are the delays of the secondaries' connections to NATS, Consul and Temporal in the scenario distance.
@@ -90,6 +92,7 @@ var scenarios = []scenario{
 	{"records", "big zones: first sync, and one-record changes", true, (*bench).records},
 	{"import", "many new zones, and a change meanwhile", true, (*bench).imports},
 	{"check", "a full health check of as many zones", true, (*bench).check},
+	{"soak", "memory over a long time of changes among as many zones", false, (*bench).soak},
 	{"scan", "changes past the product, among as many zones", false, (*bench).scan},
 	{"fresh", "a secondary that has lost everything", false, (*bench).fresh},
 	{"delete", "deletion of many zones", true, (*bench).deletes},

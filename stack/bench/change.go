@@ -133,7 +133,7 @@ func (b *bench) taking(native int) []*way {
 // burst measures changes to one zone that nobody waits for.
 func (b *bench) burst(ctx context.Context) error {
 	const rounds = 5
-	rows, err := b.bursts(ctx, "burst", rounds, 1)
+	rows, err := b.bursts(ctx, "burst", rounds, min(1, b.Native))
 	if err != nil {
 		return err
 	}

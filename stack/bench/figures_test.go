@@ -131,3 +131,18 @@ func TestParallel(t *testing.T) {
 		t.Errorf("%v after %d calls", err, calls.Load())
 	}
 }
+
+func TestThirds(t *testing.T) {
+	for _, test := range []struct {
+		mib  []float64
+		want [3]float64
+	}{
+		{[]float64{50, 52, 51, 60, 61, 62, 70, 90, 80}, [3]float64{51, 61, 80}},
+		{[]float64{50}, [3]float64{0, 0, 50}},
+		{nil, [3]float64{}},
+	} {
+		if got := (Memory{MiB: test.mib}).thirds(); got != test.want {
+			t.Errorf("thirds of %v: %v, want %v", test.mib, got, test.want)
+		}
+	}
+}

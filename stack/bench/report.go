@@ -16,7 +16,7 @@ func (r *Result) print(out io.Writer) error {
 		r.Machine.CPU, r.Machine.Cores, r.Machine.Memory, r.Machine.Kernel, r.Versions["powerdns"], r.Versions["temporal"],
 		r.Versions["nats"], r.Versions["consul"], r.Versions["commit"])
 	fmt.Fprintf(out, "%s, %.0f s; requests repeated after a 500 of PowerDNS: %d\n\n", r.Began.Format("2006-01-02 15:04 UTC"), r.Took, r.Repeated)
-	for _, part := range []func(io.Writer) error{r.printRows, r.printProcesses, r.printOctets, r.printHops} {
+	for _, part := range []func(io.Writer) error{r.printRows, r.printProcesses, r.printMemory, r.printOctets, r.printHops} {
 		if err := part(out); err != nil {
 			return err
 		}
@@ -128,6 +128,22 @@ func (r *Result) peak(scenario, process string) string {
 		}
 	}
 	return ""
+}
+
+func (r *Result) printMemory(out io.Writer) error {
+	if len(r.Memory) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "\nMemory (MiB) in the course of the soak: the least, the medians of its thirds, the most\n")
+	t := table(out, "process | least | first | second | last | most")
+	for _, m := range r.Memory {
+		cells := []string{m.Process, number(slices.Min(m.MiB))}
+		for _, median := range m.thirds() {
+			cells = append(cells, number(median))
+		}
+		line(t, append(cells, number(slices.Max(m.MiB)))...)
+	}
+	return t.Flush()
 }
 
 func (r *Result) printOctets(out io.Writer) error {

@@ -20,6 +20,7 @@ type Result struct {
 	Rows     []Row    `json:"rows"`
 	Costs    []Cost   `json:"costs,omitempty"`
 	Peaks    []Peak   `json:"peaks"`
+	Memory   []Memory `json:"memory,omitempty"`
 	Octets   []Octets `json:"octets,omitempty"`
 	Hops     []Hop    `json:"hops,omitempty"`
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A whole run at the least size, with the comparison with an earlier one.
@@ -26,8 +27,9 @@ func TestRun(t *testing.T) {
 	defer os.RemoveAll(dir)
 	var out, progress strings.Builder
 	err = Run(t.Context(), Options{
-		Dir: dir, Scenarios: []string{"change", "trace", "burst", "records", "import", "delete"}, Changes: 4, Native: 1, Burst: 5,
-		Zones: []int{4, 8}, NativeZones: 2, Deletes: 8, Records: []int{100}, Signed: []int{100}, Baselines: baselines, Record: true,
+		Dir: dir, Scenarios: []string{"change", "trace", "burst", "records", "import", "soak", "delete"}, Changes: 4, Native: 1, Burst: 5,
+		Zones: []int{4, 8}, NativeZones: 2, Deletes: 8, Records: []int{100}, Signed: []int{100}, Soak: 3 * time.Second,
+		Baselines: baselines, Record: true,
 		Out: &out, Progress: &progress,
 	})
 	if err != nil {
@@ -45,7 +47,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("incomplete: %s", data)
 	}
 	for _, row := range result.Rows {
-		if row.Unit != "exports" && !strings.HasSuffix(row.What, "traced") && (row.Product == nil || row.Floor == nil || row.toFloor() <= 0) {
+		if row.Unit != "exports" && !strings.HasSuffix(row.What, "traced") && !strings.HasPrefix(row.What, "one change in a soak") && (row.Product == nil || row.Floor == nil || row.toFloor() <= 0) {
 			t.Errorf("no ratio to the floor: %+v", row)
 		}
 	}
@@ -56,6 +58,12 @@ func TestRun(t *testing.T) {
 		at := slices.IndexFunc(result.Hops, func(h Hop) bool { return h.Process == want.process && h.Name == want.name })
 		if at < 0 || result.Hops[at].Took.N != 4 {
 			t.Errorf("%+v is not a hop of each traced change: %+v", want, result.Hops)
+		}
+	}
+	for _, process := range []string{"primary", "secondary-1", "pdns-secondary-2", "nats"} {
+		at := slices.IndexFunc(result.Memory, func(m Memory) bool { return m.Process == process })
+		if at < 0 || len(result.Memory[at].MiB) != memorySamples || slices.Min(result.Memory[at].MiB) < 1 {
+			t.Errorf("memory of %s: %+v", process, result.Memory)
 		}
 	}
 	for _, want := range []string{"one change", "× floor", "2001-01-01T0000.json", "better by"} {

@@ -19,8 +19,8 @@ func benchCommand() *cobra.Command {
 		Long:  "Scenarios:\n  " + strings.Join(bench.Names(), "\n  "),
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if opts.Changes < 1 || opts.Burst < 1 || opts.Idle <= 0 {
-				return fmt.Errorf("--changes, --burst and --idle must be above 0")
+			if opts.Changes < 1 || opts.Burst < 1 || opts.Idle <= 0 || opts.Soak <= 0 {
+				return fmt.Errorf("--changes, --burst, --idle and --soak must be above 0")
 			}
 			if opts.Away > 0 && (len(opts.Scenarios) == 0 || slices.Contains(opts.Scenarios, "distance")) {
 				return fmt.Errorf("--away needs --scenarios, without distance, which has delays of its own")
@@ -43,6 +43,7 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&opts.Deletes, "deletes", 1000, "zones to delete")
 	f.IntSliceVar(&opts.Records, "records", []int{1000, 100_000}, "sizes of big zones, e.g. 1000,100000,1000000")
 	f.IntSliceVar(&opts.Signed, "signed", []int{1000}, "sizes of signed zones")
+	f.DurationVar(&opts.Soak, "soak", 30*time.Minute, "how long to watch memory in the scenario soak")
 	f.DurationVar(&opts.Idle, "idle", 5*time.Second, "how long to watch the idle system; over a minute takes in what runs every minute")
 	f.DurationSliceVar(&opts.RoundTrips, "round-trips", []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond},
 		"delays between secondaries and NATS, Consul and Temporal in the scenario distance")
