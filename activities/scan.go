@@ -79,6 +79,8 @@ type Scanner struct {
 	Syncs    Syncs
 	// Selection says which zones are distributed.
 	Selection pdns.Selection
+	// SyncWithin bounds the syncs of one survey; 0 means half an hour.
+	SyncWithin time.Duration
 
 	mu sync.Mutex
 	// looked is what earlier scans had synced without that anything was published.

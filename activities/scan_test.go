@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -50,6 +51,8 @@ type fakeSyncs struct {
 	batches         [][]string
 	// publish is called for each batch that is waited for.
 	publish func(zones []string)
+	// slow are zones whose batch does not end.
+	slow string
 }
 
 func (f *fakeSyncs) StartSync(_ context.Context, zone, _ string) error {
@@ -73,7 +76,11 @@ func (f *fakeSyncs) StartBatch(_ context.Context, _ string, zones []string, _ st
 	return nil
 }
 
-func (f *fakeSyncs) SyncBatch(_ context.Context, _ string, zones []string, _ string) (map[string]int, error) {
+func (f *fakeSyncs) SyncBatch(ctx context.Context, _ string, zones []string, _ string) (map[string]int, error) {
+	if slices.Contains(zones, f.slow) {
+		<-ctx.Done()
+		return nil, serviceerror.NewDeadlineExceeded("as Temporal's client says it")
+	}
 	f.publish(zones)
 	return map[string]int{activities.ExportPublished: len(zones)}, nil
 }
@@ -243,6 +250,20 @@ func TestSurveyOfAllExportsEveryZone(t *testing.T) {
 	_, err := run[activities.SurveyZonesResult](s, s.SurveyZones, activities.SurveyZonesInput{All: true})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a.", "b.", "gone."}, asked)
+}
+
+// Where the time is not enough for all syncs, the survey ends with what it has.
+func TestSurveyEndsInTime(t *testing.T) {
+	zones := &fakeZones{listed: make([]api.Zone, 0, 251), newest: map[string]pdns.Version{}}
+	for i := range 251 { // two batches
+		zones.listed = append(zones.listed, native(fmt.Sprintf("z%03d.", i), 1))
+	}
+	s := newScanner(zones, &fakeSyncs{publish: func([]string) {}, slow: "z250."})
+	s.SyncWithin = 100 * time.Millisecond
+	result, err := run[activities.SurveyZonesResult](s, s.SurveyZones, activities.SurveyZonesInput{All: true})
+	require.NoError(t, err)
+	require.Equal(t, 1, result.Left)
+	require.Equal(t, map[string]int{activities.ExportPublished: 250}, result.Synced)
 }
 
 // A zone whose sync nothing can start does not keep the others from theirs.

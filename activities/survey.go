@@ -1,8 +1,8 @@
 package activities
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -106,13 +106,13 @@ func everything(listed []pdns.Listed, drift pdns.Drift) []string {
 }
 
 // syncAll has zones synced in batches, a few at a time, and counts them by what
-// their exports found. Those for which surveyWithin is not enough are left.
+// their exports found. Those for which the time is not enough are left.
 func (s *Scanner) syncAll(ctx context.Context, zones []string, trigger string, now time.Time, done *atomic.Int64) (map[string]int, error) {
-	bounded, cancel := context.WithTimeout(ctx, surveyWithin)
+	timed, cancel := context.WithTimeout(ctx, cmp.Or(s.SyncWithin, surveyWithin))
 	defer cancel()
 	synced := make(map[string]int)
 	var mu sync.Mutex
-	group, bounded := errgroup.WithContext(bounded)
+	group, bounded := errgroup.WithContext(timed)
 	group.SetLimit(surveyBatches)
 	for i, batch := range slices.Collect(slices.Chunk(zones, batchZones)) {
 		group.Go(func() error {
@@ -133,8 +133,8 @@ func (s *Scanner) syncAll(ctx context.Context, zones []string, trigger string, n
 		})
 	}
 	err := group.Wait()
-	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		err = nil
+	if timed.Err() != nil && ctx.Err() == nil {
+		err = nil // whatever those who waited call it: Temporal's client has an error of its own for that
 	}
 	return synced, err
 }
