@@ -263,6 +263,9 @@ func (a *Ahead) begin(zone string) *headStart {
 	start := z.next
 	if start == nil {
 		z.running = false
+		if len(z.begun) == 0 { // forgotten while it waited
+			delete(a.zones, zone)
+		}
 		return nil
 	}
 	a.waiting--

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -13,6 +14,10 @@ import (
 
 // approvedBatch is how many zones go into one batch, at most what SyncZones takes.
 const approvedBatch = 250
+
+// movedAtOnce is how many zones whose held change nobody asks for any more one review
+// has synced: about as many as are done before the next one.
+const movedAtOnce = 10_000
 
 // ReviewHoldInput names a hold.
 type ReviewHoldInput struct {
@@ -47,6 +52,8 @@ func (p *Primary) ReviewHold(ctx context.Context, in ReviewHoldInput) (HoldRevie
 		return HoldReview{}, classify(fmt.Errorf("review hold %s: %w", in.Hold, err))
 	}
 	changes, moved, err := p.sift(ctx, changes)
+	slices.SortFunc(moved, func(a, b pdns.HeldChange) int { return strings.Compare(a.Zone, b.Zone) })
+	moved = moved[:min(len(moved), movedAtOnce)]
 	if err == nil && len(moved) > 0 {
 		err = p.start(ctx, "moved-"+pdns.HoldDigest(moved), moved)
 	}

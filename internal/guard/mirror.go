@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -50,7 +49,8 @@ func (m *Mirror) Run(ctx context.Context) {
 	})
 }
 
-// reading is what one watch of the bucket has read so far.
+// reading is what one watch of the bucket has read so far. The mirror's lock guards it:
+// it is what the mirror knows, once all was read.
 type reading struct {
 	mirror *Mirror
 	held   map[string]pdns.HeldChange
@@ -62,6 +62,8 @@ func (r *reading) Note(entry jetstream.KeyValueEntry) error {
 	if err != nil {
 		return nil //nolint:nilerr // it is of no zone
 	}
+	r.mirror.mu.Lock()
+	defer r.mirror.mu.Unlock()
 	delete(r.held, zone)
 	if entry.Operation() == jetstream.KeyValuePut {
 		// What cannot be read counts as held: who asks for it is told what is wrong.
@@ -76,7 +78,7 @@ func (r *reading) Settled() {
 	m.state.OK()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.held, m.known = maps.Clone(r.held), true
+	m.held, m.known = r.held, true
 }
 
 var heldChanges = prometheus.NewDesc("pdnsdist_held_changes",

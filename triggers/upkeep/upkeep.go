@@ -173,9 +173,16 @@ func (u *Upkeep) parts() []*part {
 			every:  pruneEvery,
 			ensure: func(ctx context.Context) ([]string, error) { return nil, u.Versions.Prune(ctx, pruneAge) },
 		},
+		{
+			what:  "pruning of the guard's holds",
+			every: pruneEvery,
+			ensure: func(ctx context.Context) ([]string, error) {
+				return nil, broker.PruneMarkers(ctx, u.JetStream, broker.BucketHeld, pruneAge)
+			},
+		},
 	}
 	if u.Resume != nil {
-		parts = append(parts, &part{what: "upkeep of the guard's holds", ensure: u.resumeHolds})
+		parts = append(parts, &part{what: "upkeep of the guard's holds", every: lookEvery, ensure: u.resumeHolds})
 	}
 	for _, p := range parts {
 		p.log, p.state = u.Logger, outage.Log{Logger: u.Logger, What: p.what}
