@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -65,6 +67,10 @@ type Signing struct {
 	// for their octets: these differ with each restart of a primary that signs
 	// with ECDSA.
 	Mark string `json:"mark,omitempty"`
+	// Keys stands for the DNSKEY records: a key that is published and signs nothing
+	// yet, as before a rollover (RFC 7583), shows in no signature's fields. It is empty
+	// where they were not asked for.
+	Keys string `json:"keys,omitempty"`
 }
 
 // SigningOf returns the signing that these signatures show, in whatever order.
@@ -81,6 +87,23 @@ func SigningOf(sigs []*dns.RRSIG) Signing {
 	slices.SortFunc(said, slices.Compare[[]byte])
 	sum := sha256.Sum256(slices.Concat(said...))
 	return Signing{Expires: ExpirationTime(first), Mark: hex.EncodeToString(sum[:8])}
+}
+
+// KeysMark stands for a set of DNSKEY records, in whatever order, empty for none.
+// Their TTL does not count.
+func KeysMark(records []dns.RR) string {
+	var keys []string
+	for _, rr := range records {
+		if key, ok := rr.(*dns.DNSKEY); ok {
+			keys = append(keys, fmt.Sprintf("%d %d %d %s\n", key.Flags, key.Protocol, key.Algorithm, key.PublicKey))
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	slices.Sort(keys)
+	sum := sha256.Sum256([]byte(strings.Join(keys, "")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // fieldsOf returns the fields that say what is signed, by which key and for how
@@ -106,7 +129,7 @@ const (
 	// primary has new ones since a few hours, and the scan fetches these, spread
 	// over time.
 	SignaturesRolling SignatureState = "rolling"
-	// SignaturesDifferent are other ones than the primary's.
+	// SignaturesDifferent are other ones than the primary's, or there are other keys.
 	SignaturesDifferent SignatureState = "different"
 	// SignaturesExpiring end too soon, and the primary has better ones.
 	SignaturesExpiring SignatureState = "expiring"
@@ -135,14 +158,15 @@ func (r SignatureRules) Ending(expires, now time.Time) bool {
 // Judge says how what a secondary serves stands to what the primary does. What
 // ends soon on both is no fault of the secondary's: no sync can renew it.
 func (r SignatureRules) Judge(now time.Time, primary, served Signing) SignatureState {
+	otherKeys := primary.Keys != "" && served.Keys != "" && primary.Keys != served.Keys
 	switch {
-	case served.Mark == primary.Mark:
+	case served.Mark == primary.Mark && !otherKeys:
 		return SignaturesFresh
 	case served.Expires.IsZero():
 		return SignaturesMissing
 	case r.Ending(served.Expires, now):
 		return SignaturesExpiring
-	case justRolled(now, primary, served):
+	case !otherKeys && justRolled(now, primary, served):
 		return SignaturesRolling
 	}
 	return SignaturesDifferent

@@ -128,6 +128,35 @@ func TestSigningOf(t *testing.T) {
 	}
 }
 
+func TestKeysMark(t *testing.T) {
+	key := func(change ...func(*dns.DNSKEY)) dns.RR {
+		k := &dns.DNSKEY{Hdr: dns.RR_Header{Name: "example.", Rrtype: dns.TypeDNSKEY, Ttl: 60}, Flags: 256, Protocol: 3, Algorithm: 13, PublicKey: "AAAA"}
+		for _, c := range change {
+			c(k)
+		}
+		return k
+	}
+	other := key(func(k *dns.DNSKEY) { k.PublicKey = "BBBB" })
+	want := KeysMark([]dns.RR{key(), other})
+	if got := KeysMark([]dns.RR{other, key(func(k *dns.DNSKEY) { k.Hdr.Ttl = 5 })}); got != want || got == "" {
+		t.Errorf("another order and TTL: %q, want %q", got, want)
+	}
+	for name, set := range map[string][]dns.RR{
+		"one less":  {other},
+		"one more":  {key(), other, key(func(k *dns.DNSKEY) { k.PublicKey = "CCCC" })},
+		"flags":     {key(func(k *dns.DNSKEY) { k.Flags = 257 }), other},
+		"revoked":   {key(func(k *dns.DNSKEY) { k.Flags |= 128 }), other},
+		"algorithm": {key(func(k *dns.DNSKEY) { k.Algorithm = 15 }), other},
+	} {
+		if KeysMark(set) == want {
+			t.Errorf("%s: goes unseen", name)
+		}
+	}
+	if got := KeysMark([]dns.RR{&dns.SOA{}}); got != "" {
+		t.Errorf("no keys: %q", got)
+	}
+}
+
 func TestJudgeSignatures(t *testing.T) {
 	rules := SignatureRules{MinRemaining: 96 * time.Hour}
 	justRolled, later := at(t, "2026-11-19T01:00:00Z"), at(t, "2026-11-19T06:00:00Z")
@@ -136,6 +165,7 @@ func TestJudgeSignatures(t *testing.T) {
 		return SigningOf([]*dns.RRSIG{sig(expires, change...)})
 	}
 	otherKey := func(s *dns.RRSIG) { s.KeyTag++ }
+	keys := func(s Signing, mark string) Signing { s.Keys = mark; return s }
 	ends := at(t, "2026-11-23T00:00:00Z") // less than four days after justRolled
 	for name, tt := range map[string]struct {
 		now             time.Time
@@ -148,6 +178,10 @@ func TestJudgeSignatures(t *testing.T) {
 		"the week before, just now":         {justRolled, live(rolled), live(old), SignaturesRolling},
 		"the week before, hours later":      {later, live(rolled), live(old), SignaturesDifferent},
 		"two weeks before, just now":        {justRolled, live(rolled), live(old.AddDate(0, 0, -7)), SignaturesExpiring},
+		"the same keys":                     {justRolled, keys(live(rolled), "a"), keys(live(rolled), "a"), SignaturesFresh},
+		"one more key that signs nothing":   {justRolled, keys(live(rolled), "b"), keys(live(rolled), "a"), SignaturesDifferent},
+		"the same with the week before":     {justRolled, keys(live(rolled), "b"), keys(live(old), "a"), SignaturesDifferent},
+		"keys that were not asked for":      {justRolled, keys(live(rolled), "a"), live(rolled), SignaturesFresh},
 		"another key":                       {justRolled, live(rolled), live(rolled, otherKey), SignaturesDifferent},
 		"ending, and the primary has more":  {justRolled, live(rolled), live(ends), SignaturesExpiring},
 		"ending, and the primary has less":  {justRolled, live(ends.AddDate(0, 0, -1)), live(ends), SignaturesExpiring},

@@ -83,11 +83,12 @@ func (s SignedSet) Served() error {
 // for: made with a key for the zone, with one for the keys, or with one for both.
 var Apex = []uint16{dns.TypeSOA, dns.TypeDNSKEY, dns.TypeNS}
 
-// Signing asks server for the signatures at the top of a zone (its canonical
-// name). An unsigned zone has the zero Signing; a zone that is not served is
+// Signing asks server for the signatures and the keys at the top of a zone (its
+// canonical name). An unsigned zone has the zero Signing; a zone that is not served is
 // [ErrNotServed], silence another error.
 func (c *Client) Signing(ctx context.Context, server, zone string) (pdns.Signing, error) {
 	var sigs []*dns.RRSIG
+	var keys string
 	for _, rrtype := range Apex {
 		set, err := c.SignedSet(ctx, server, zone, rrtype)
 		if err == nil && rrtype == dns.TypeSOA {
@@ -96,7 +97,12 @@ func (c *Client) Signing(ctx context.Context, server, zone string) (pdns.Signing
 		if err != nil {
 			return pdns.Signing{}, fmt.Errorf("signatures of zone %s at %s: %s: %w", zone, server, dns.Type(rrtype), err)
 		}
+		if rrtype == dns.TypeDNSKEY {
+			keys = pdns.KeysMark(set.Records)
+		}
 		sigs = append(sigs, set.Signatures...)
 	}
-	return pdns.SigningOf(sigs), nil
+	signing := pdns.SigningOf(sigs)
+	signing.Keys = keys
+	return signing, nil
 }

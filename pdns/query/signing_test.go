@@ -119,6 +119,29 @@ func TestSigningUncached(t *testing.T) {
 	}
 }
 
+// A key that is published ahead of a rollover signs nothing, and shows all the same.
+func TestSigningOfAKeyThatSignsNothing(t *testing.T) {
+	for _, backend := range pdnstest.Backends {
+		t.Run(backend, func(t *testing.T) {
+			server := pdnstest.Primary(t, backend)
+			const zone = "signed.example."
+			server.CreateZone(t, zone, signedZone)
+			server.Sign(t, zone, "", false)
+			client := query.Client{Uncached: true}
+			before, err := client.Signing(t.Context(), server.DNS, zone)
+			if err != nil || before.Keys == "" {
+				t.Fatalf("%+v, %v", before, err)
+			}
+			server.MustCall(t, http.MethodPost, "/zones/"+zone+"/cryptokeys",
+				map[string]any{"keytype": "zsk", "active": false, "published": true, "algorithm": "ecdsa256"})
+			after, err := client.Signing(t.Context(), server.DNS, zone)
+			if err != nil || after.Keys == before.Keys || after.Mark != before.Mark {
+				t.Errorf("%+v, %v; before %+v", after, err, before)
+			}
+		})
+	}
+}
+
 func TestSigningOfWhatIsNotServed(t *testing.T) {
 	server := pdnstest.Primary(t, pdnstest.SQLite)
 	server.CreateZone(t, "parent.example.", signedZone)
