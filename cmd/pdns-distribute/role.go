@@ -71,6 +71,10 @@ func watch(ctx context.Context, conf *config.Config) (*running, error) {
 	}
 	slog.SetDefault(logger) // for libraries that log by themselves
 	registry := telemetry.NewRegistry(version(), string(conf.Role))
+	registry.MustRegister(telemetry.Certificates{
+		"nats.cert_file": conf.NATS.CertFile, "consul.cert_file": conf.Consul.CertFile,
+		"temporal.cert_file": conf.Temporal.CertFile, "proxy.cert_file": conf.Proxy.CertFile,
+	})
 	server, err := telemetry.Listen(ctx, conf.Metrics.Listen, registry, logger)
 	if err != nil {
 		return nil, err
