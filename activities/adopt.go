@@ -42,7 +42,7 @@ func (s *Secondary) takeOver(ctx context.Context, zone api.Zone) (missing bool, 
 	if len(keys) == 0 && !bent {
 		return false, s.Foreign.TakeOverZone(ctx, zone, s.Master, pdns.Account)
 	}
-	if err := s.PowerDNS.DeleteZone(ctx, zone.Name); err != nil && !errors.Is(err, api.ErrNotFound) {
+	if err := s.deleteAlone(ctx, zone.Name); err != nil && !errors.Is(err, api.ErrNotFound) {
 		return false, fmt.Errorf("take over: %w", err)
 	}
 	return true, nil

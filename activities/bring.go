@@ -37,9 +37,14 @@ func (how bringing) done(a pdns.Applied, now time.Time) bool {
 	return !how.force && !how.adopt && how.known[a.Zone] > 0 && a.Stands(how.known[a.Zone]) && age >= 0 && age < justApplied
 }
 
+// bringRounds is how many versions of a zone are brought in a row. One that changes
+// faster than it can be brought is left to the syncs of its later changes then: the
+// zone's lock and its place among those at once are not held for ever.
+const bringRounds = 4
+
 // bringToNewest is the one function through which every zone of this
 // secondary changes. It holds the zone's lock and loops until what is applied
-// is what is newest.
+// is what is newest, or bringRounds versions were brought, or the secondary is paused.
 func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing) (ApplyZoneResult, error) {
 	leave, err := s.Gate.enter(zone, s.ID)
 	if err != nil {
@@ -60,7 +65,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 	defer unlock()
 	outcome := AppliedCurrent
 	var gone int64 // the last version whose content was not kept any more
-	for locked := false; ; locked = true {
+	for locked, rounds := false, 0; ; locked = true {
 		if locked {
 			newest, _, err = s.Versions.Newest(ctx, zone)
 		}
@@ -109,10 +114,14 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 			return ApplyZoneResult{Outcome: outcome, Reason: fmt.Sprintf(
 				"zone %s on secondary %s is not ours (another account or other masters) and stays untouched", zone, s.ID)}, nil
 		}
-		if err := s.Applied.Set(pdns.AppliedFrom(newest, time.Now())); err != nil {
+		now := pdns.AppliedFrom(newest, time.Now())
+		if err := s.Applied.Set(now); err != nil {
 			return ApplyZoneResult{}, err
 		}
 		how.missing = nil
+		if rounds++; rounds == bringRounds || !s.Gate.IsOpen() {
+			return ApplyZoneResult{Outcome: outcome, Version: now.Version, Serial: now.Serial, AppliedAt: now.AppliedAt}, nil
+		}
 	}
 }
 
@@ -142,6 +151,9 @@ func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, e
 // handing notes, before PowerDNS gets anything of v, that it may serve v from now
 // on. Where we are killed before that is seen and noted, and NATS then answers with
 // an older version (a restored one, a replica that lags), the zone does not go back.
+//
+// For the same reason a call that changes a zone is not given up with ctx, only by
+// the client's own bound: PowerDNS may carry it out later, over what came since.
 func (s *Secondary) handing(v pdns.Version) error {
 	applied, _, err := s.Applied.Get(v.Zone)
 	if err != nil {
@@ -241,7 +253,9 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 		s.patching.forget(v.Zone)
 	}
 	before := s.served(ctx, v.Zone)
-	before.signed = signedBefore(held)
+	if !missing {
+		before = before.with(held)
+	}
 	if err := s.install(ctx, v, content, func() standing { return before }); err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
 )
 
@@ -35,12 +36,21 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	}
 	text, hollow, err := transfer.Text(reader, createOctets)
 	if err = errors.Join(err, reader.Close()); err == nil {
-		if err := s.handing(v); err != nil {
-			return false, err
+		before, known, failed := s.Applied.Get(v.Zone)
+		if failed == nil {
+			failed = s.handing(v)
+		}
+		if failed != nil {
+			return false, failed
 		}
 		_, ended := trace.Start(ctx, "apply create")
-		err = s.PowerDNS.CreateFilledZone(ctx, v.Zone, s.Master, pdns.Account, text, hollow)
+		err = s.PowerDNS.CreateFilledZone(context.WithoutCancel(ctx), v.Zone, s.Master, pdns.Account, text, hollow)
 		ended(err)
+		if errors.Is(err, api.ErrConflict) { // nothing was handed out: the zone is there already, and may be somebody else's
+			if failed := s.noteAgain(v.Zone, before, known); failed != nil {
+				return false, failed
+			}
+		}
 	}
 	if err != nil {
 		return false, nil //nolint:nilerr // the usual way carries everything, and says what is wrong
@@ -52,4 +62,12 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	// Else what was answered before may be cached still, which no look at the zone
 	// tells; that v is handed out is noted, and has it transferred next.
 	return err == nil, err
+}
+
+// noteAgain notes what was noted of a zone before, or nothing where nothing was.
+func (s *Secondary) noteAgain(zone string, before pdns.Applied, known bool) error {
+	if known {
+		return s.Applied.Set(before)
+	}
+	return s.Applied.Delete(zone)
 }

@@ -46,6 +46,21 @@ type standing struct {
 	// served says that it was answered for, serial is the serial of that.
 	served bool
 	serial uint32
+	// held says that it was there, stored is the serial of what was stored.
+	held   bool
+	stored uint32
+}
+
+// shows says that the zone could be taken for one of this serial before it is
+// replaced. An answer may have failed to come, so what is stored counts too.
+func (w standing) shows(serial uint32) bool {
+	return w.served && w.serial == serial || w.held && w.stored == serial
+}
+
+// with takes in what the API says of the zone.
+func (w standing) with(held api.Zone) standing {
+	w.signed, w.held, w.stored = signedBefore(held), true, held.Serial
+	return w
 }
 
 // served asks what is answered for a zone.
@@ -77,7 +92,7 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 		return err
 	}
 	served, was := s.serves, before()
-	if was.served && was.serial == v.Serial {
+	if was.shows(v.Serial) {
 		// The serial cannot tell old from new, so the whole content does.
 		served = s.holds
 	}
@@ -87,7 +102,7 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 	if asked == 1 { // else PowerDNS may take it, as it is now, once more
 		s.patching.end(v.Zone)
 	}
-	if was.served {
+	if was.served || was.held {
 		defer s.flushLater(v.Zone)
 	}
 	return s.dropCaches(ctx, v.Zone, v.Signed || was.signed)
@@ -227,7 +242,7 @@ func (s *Secondary) deleteAlone(ctx context.Context, zone string) error {
 		return err
 	}
 	defer unlock()
-	return s.PowerDNS.DeleteZone(ctx, zone)
+	return s.PowerDNS.DeleteZone(context.WithoutCancel(ctx), zone) // see handing
 }
 
 // content is the opener for content that NATS keeps. What rides in the entry is

@@ -93,6 +93,19 @@ type fullCompare struct {
 	todo  []string
 	// adopt are the foreign zones to take over first.
 	adopt []string
+	// vain counts the zones begun since one was last brought, all of which failed.
+	vain int
+}
+
+// inVain takes in a piece that has begun so many zones, and reports whether each zone
+// that is left has failed since one was last brought.
+func (w *fullCompare) inVain(begun int, b *brought) bool {
+	if len(b.failed) < begun {
+		w.vain = 0
+	} else {
+		w.vain += begun
+	}
+	return begun > 0 && w.vain >= len(w.todo)
 }
 
 // ReconcileZones compares all zones of this secondary with the newest versions
@@ -127,16 +140,20 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if brought.outcomes[AppliedPaused] > 0 {
 		return ReconcileZonesResult{}, classify(fmt.Errorf("after %d of %d zones: %w", done.Load(), len(work.todo), pausedError(s.ID)))
 	}
-	if begun > 0 && len(brought.failed) == begun && begun == len(work.todo) {
-		if activity.GetInfo(ctx).Attempt < batchAttempts {
+	// Those that failed come last.
+	left := slices.Concat(work.todo[begun:], brought.failed)
+	if work.inVain(begun, brought) {
+		// Where one piece can begin all of them, they are tried again as often as a batch.
+		if begun == len(work.todo) && activity.GetInfo(ctx).Attempt < batchAttempts {
 			// Retryable whatever the first failure was: the next attempt has only
 			// the failed zones left.
 			return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d zones failed, the first: %w", s.ID, begun, brought.failure())
 		}
+		brought.failed, begun = left, len(work.todo)
 		brought.giveUp()
+		left = nil
 	}
-	// Those that failed come last.
-	work.todo = slices.Concat(work.todo[begun:], brought.failed)
+	work.todo = left
 	if len(work.todo) > 0 {
 		s.full.Store(work)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,6 +37,27 @@ func (f failingZone) CreateSecondaryZone(ctx context.Context, zone, master, acco
 	return f.Client.CreateSecondaryZone(ctx, zone, master, account)
 }
 
+// failingZones fails to make any of some zones, and takes its time.
+type failingZones struct {
+	*api.Client
+	zones []string
+}
+
+func (f failingZones) CreateFilledZone(ctx context.Context, zone, master, account, text string, hollow bool) error {
+	if slices.Contains(f.zones, zone) {
+		return errors.New("500")
+	}
+	return f.Client.CreateFilledZone(ctx, zone, master, account, text, hollow)
+}
+
+func (f failingZones) CreateSecondaryZone(ctx context.Context, zone, master, account string) error {
+	if slices.Contains(f.zones, zone) {
+		time.Sleep(50 * time.Millisecond)
+		return errors.New("500")
+	}
+	return f.Client.CreateSecondaryZone(ctx, zone, master, account)
+}
+
 // holding fails to take over any zone.
 type holding struct{ activities.ForeignZones }
 
@@ -52,6 +74,19 @@ func TestReconcileGivesUpAZoneThatFailsAgainAndAgain(t *testing.T) {
 	result := reconcileWhole(t, f.secondary, activities.ReconcileZonesInput{Compare: "one"})
 	require.Equal(t, 2, result.Applied, "%+v", result)
 	require.Equal(t, []string{bad}, result.FailedZones)
+	require.Contains(t, result.Reason, "500")
+}
+
+// Nor do more of them than one piece of the compare can begin.
+func TestReconcileGivesUpManyZonesThatFailSlowly(t *testing.T) {
+	f := newFlushTest(t, 0)
+	bad := f.publish(20)
+	f.publish(5)
+	f.secondary.PowerDNS = failingZones{f.Client, bad}
+	result := reconcileWhole(t, f.secondary, activities.ReconcileZonesInput{Compare: "one", Within: time.Millisecond})
+	require.Equal(t, 5, result.Applied, "%+v", result)
+	require.Equal(t, 20, result.Failed)
+	require.ElementsMatch(t, bad, result.FailedZones)
 	require.Contains(t, result.Reason, "500")
 }
 

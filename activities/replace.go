@@ -62,6 +62,5 @@ func (s *Secondary) look(ctx context.Context, zone string) (standing, error) {
 	if err != nil || !held.OwnedBy(pdns.Account, s.Master) {
 		return before, errNotOurs
 	}
-	before.signed = signedBefore(held)
-	return before, nil
+	return before.with(held), nil
 }

@@ -55,6 +55,7 @@ type RRsetChanger interface {
 type AppliedState interface {
 	Get(zone string) (pdns.Applied, bool, error)
 	Set(pdns.Applied) error
+	Delete(zone string) error
 	All() ([]pdns.AppliedBrief, error)
 }
 
