@@ -29,11 +29,11 @@ used() { # BEFORE
     { d = $2 - b[$1]; total += d; printf "%s %.1f s, ", $1, d } END { printf "together %.1f s\n", total }'
 }
 measure() { # WHAT COMMAND…
-  local what=$1 before began took; shift
+  local what=$1 before began took code=0; shift
   before=$(cpu) began=$(date +%s%N)
-  "$@" >"$dir/out" 2>&1 || true
+  "$@" >"$dir/out" 2>&1 || code=$? # 1 is right where something is found
   took=$((($(date +%s%N) - began) / 100000000))
-  printf '%s: %d.%d s\n  CPU: %s\n' "$what" $((took / 10)) $((took % 10)) "$(used "$before")"
+  printf '%s: %d.%d s, exit code %d\n  CPU: %s\n' "$what" $((took / 10)) $((took % 10)) $code "$(used "$before")"
   sed -e '/^run /d' -e 's/^/  /' "$dir/out" | cut -c1-200 | head -n 8
 }
 temporal() {

@@ -28,7 +28,7 @@ func resyncCommand() *cobra.Command {
 		Use:   "resync ZONE… | --all",
 		Short: "Have zones synced now, and wait until every secondary serves them",
 		Long: "Have zones synced now and wait until every secondary serves them or is lagging.\n" +
-			"With --all every zone that was ever published and, on a primary, every zone that its PowerDNS holds.\n" +
+			"With --all every zone that is published and, on a primary, every zone that its PowerDNS holds.\n" +
 			"With --all --secondary ID that secondary is compared in full, and only what differs is synced.\n" +
 			"Exit code 1 when a zone is not in sync afterwards.",
 		Args: func(cmd *cobra.Command, args []string) error {
