@@ -152,8 +152,9 @@ func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, e
 // on. Where we are killed before that is seen and noted, and NATS then answers with
 // an older version (a restored one, a replica that lags), the zone does not go back.
 //
-// For the same reason a call that changes a zone is not given up with ctx, only by
-// the client's own bound: PowerDNS may carry it out later, over what came since.
+// For the same reason a call that changes the content of a zone, or deletes it, is not
+// given up with ctx, only by the client's own bound: PowerDNS may carry it out later,
+// over what came since.
 func (s *Secondary) handing(v pdns.Version) error {
 	applied, _, err := s.Applied.Get(v.Zone)
 	if err != nil {

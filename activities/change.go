@@ -126,7 +126,10 @@ func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset
 	}
 	patching, ended := trace.Start(ctx, "apply change")
 	s.patching.mu.Lock()
-	err := s.Changer.Patch(context.WithoutCancel(patching), v.Zone, sets) // see handing
+	err := ctx.Err() // it may have ended while we waited
+	if err == nil {
+		err = s.Changer.Patch(context.WithoutCancel(patching), v.Zone, sets) // see handing
+	}
 	s.patching.mu.Unlock()
 	ended(err)
 	if err != nil {

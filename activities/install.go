@@ -242,6 +242,9 @@ func (s *Secondary) deleteAlone(ctx context.Context, zone string) error {
 		return err
 	}
 	defer unlock()
+	if ctx.Err() != nil { // it may have ended while we waited
+		return ctx.Err()
+	}
 	return s.PowerDNS.DeleteZone(context.WithoutCancel(ctx), zone) // see handing
 }
 

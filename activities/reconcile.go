@@ -97,15 +97,19 @@ type fullCompare struct {
 	vain int
 }
 
-// inVain takes in a piece that has begun so many zones, and reports whether each zone
-// that is left has failed since one was last brought.
+// vainRounds is how often each of the zones that are left is begun, where one piece
+// cannot begin all of them, before they are given up. There one round takes minutes.
+const vainRounds = 3
+
+// inVain takes in a piece that has begun so many zones, and reports whether all that
+// are left have failed: in this piece, or again and again since one was last brought.
 func (w *fullCompare) inVain(begun int, b *brought) bool {
-	if len(b.failed) < begun {
+	if begun == 0 || len(b.failed) < begun {
 		w.vain = 0
-	} else {
-		w.vain += begun
+		return false
 	}
-	return begun > 0 && w.vain >= len(w.todo)
+	w.vain += begun
+	return begun == len(w.todo) || w.vain >= vainRounds*len(w.todo)
 }
 
 // ReconcileZones compares all zones of this secondary with the newest versions
@@ -147,6 +151,8 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 		if begun == len(work.todo) && activity.GetInfo(ctx).Attempt < batchAttempts {
 			// Retryable whatever the first failure was: the next attempt has only
 			// the failed zones left.
+			work.todo = left
+			s.full.Store(work)
 			return ReconcileZonesResult{}, fmt.Errorf("reconcile secondary %s: %d zones failed, the first: %w", s.ID, begun, brought.failure())
 		}
 		brought.failed, begun = left, len(work.todo)

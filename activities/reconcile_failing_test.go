@@ -90,6 +90,38 @@ func TestReconcileGivesUpManyZonesThatFailSlowly(t *testing.T) {
 	require.Contains(t, result.Reason, "500")
 }
 
+// Nor does one beside another that can never be held.
+func TestReconcileGivesUpAZoneBesideARefusedOne(t *testing.T) {
+	f := newFlushTest(t, 0)
+	bad := f.publish(2)
+	f.publish(2)
+	f.secondary.PowerDNS = refusedZone{failingZone{f.Client, bad[0]}, bad[1]}
+	result := reconcileWhole(t, f.secondary, activities.ReconcileZonesInput{Compare: "one"})
+	require.Equal(t, 2, result.Applied, "%+v", result)
+	require.Equal(t, 2, result.Failed)
+	require.ElementsMatch(t, bad, result.FailedZones)
+}
+
+// refusedZone refuses to make one zone, for a reason that stays.
+type refusedZone struct {
+	failingZone
+	refused string
+}
+
+func (r refusedZone) CreateFilledZone(ctx context.Context, zone, master, account, text string, hollow bool) error {
+	if zone == r.refused {
+		return &api.Error{Status: http.StatusUnprocessableEntity}
+	}
+	return r.failingZone.CreateFilledZone(ctx, zone, master, account, text, hollow)
+}
+
+func (r refusedZone) CreateSecondaryZone(ctx context.Context, zone, master, account string) error {
+	if zone == r.refused {
+		return &api.Error{Status: http.StatusUnprocessableEntity}
+	}
+	return r.failingZone.CreateSecondaryZone(ctx, zone, master, account)
+}
+
 // Nor does one that cannot be taken over.
 func TestReconcileGivesUpAZoneThatCannotBeTakenOver(t *testing.T) {
 	f := newFlushTest(t, 0)

@@ -85,6 +85,9 @@ func (s *Secondary) signing(ctx context.Context, line pdns.SignedZone, in Compar
 	if one.wrong {
 		one.reason = fmt.Sprintf("zone %s: signatures are %s: they end %s, the primary's %s",
 			line.Zone, state, ending(served), ending(line.Signing))
+		if served.OtherKeys(line.Signing) {
+			one.reason += ", and the keys are not the primary's"
+		}
 	}
 	return one, nil
 }

@@ -89,6 +89,11 @@ func SigningOf(sigs []*dns.RRSIG) Signing {
 	return Signing{Expires: ExpirationTime(first), Mark: hex.EncodeToString(sum[:8])}
 }
 
+// OtherKeys reports whether two servers have other keys, as far as both were asked.
+func (s Signing) OtherKeys(other Signing) bool {
+	return s.Keys != "" && other.Keys != "" && s.Keys != other.Keys
+}
+
 // KeysMark stands for a set of DNSKEY records, in whatever order, empty for none.
 // Their TTL does not count.
 func KeysMark(records []dns.RR) string {
@@ -158,7 +163,7 @@ func (r SignatureRules) Ending(expires, now time.Time) bool {
 // Judge says how what a secondary serves stands to what the primary does. What
 // ends soon on both is no fault of the secondary's: no sync can renew it.
 func (r SignatureRules) Judge(now time.Time, primary, served Signing) SignatureState {
-	otherKeys := primary.Keys != "" && served.Keys != "" && primary.Keys != served.Keys
+	otherKeys := served.OtherKeys(primary)
 	switch {
 	case served.Mark == primary.Mark && !otherKeys:
 		return SignaturesFresh

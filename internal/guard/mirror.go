@@ -60,7 +60,7 @@ type reading struct {
 func (r *reading) Note(entry jetstream.KeyValueEntry) error {
 	zone, err := pdns.ZoneFromKey(entry.Key())
 	if err != nil {
-		return nil //nolint:nilerr // it is of no zone
+		return nil // it is of no zone
 	}
 	r.mirror.mu.Lock()
 	defer r.mirror.mu.Unlock()

@@ -19,8 +19,8 @@ func benchCommand() *cobra.Command {
 		Long:  "Scenarios:\n  " + strings.Join(bench.Names(), "\n  "),
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if opts.Changes < 1 || opts.Burst < 1 || opts.Idle <= 0 || opts.Soak <= 0 {
-				return fmt.Errorf("--changes, --burst, --idle and --soak must be above 0")
+			if opts.Changes < 1 || opts.Burst < 1 || opts.Idle <= 0 || opts.Soak < time.Second {
+				return fmt.Errorf("--changes, --burst and --idle must be above 0, --soak a second or more")
 			}
 			if opts.Away > 0 && (len(opts.Scenarios) == 0 || slices.Contains(opts.Scenarios, "distance")) {
 				return fmt.Errorf("--away needs --scenarios, without distance, which has delays of its own")
