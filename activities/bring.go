@@ -243,7 +243,7 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 	}
 	if missing {
 		_, ended := trace.Start(ctx, "apply create")
-		err := s.PowerDNS.CreateSecondaryZone(ctx, v.Zone, s.Master, pdns.Account)
+		err := s.createEmpty(ctx, v.Zone)
 		ended(err)
 		if errors.Is(err, api.ErrRejected) {
 			err = fmt.Errorf("%w: %w", errCannotHold, err)

@@ -125,12 +125,7 @@ func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset
 		return err
 	}
 	patching, ended := trace.Start(ctx, "apply change")
-	s.patching.mu.Lock()
-	err := ctx.Err() // it may have ended while we waited
-	if err == nil {
-		err = s.Changer.Patch(context.WithoutCancel(patching), v.Zone, sets) // see handing
-	}
-	s.patching.mu.Unlock()
+	err := s.patchInTurn(patching, v.Zone, sets)
 	ended(err)
 	if err != nil {
 		return err
@@ -143,6 +138,21 @@ func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset
 	}
 	s.flushLater(v.Zone)
 	return nil
+}
+
+// patchInTurn changes RRsets of one zone at a time.
+func (s *Secondary) patchInTurn(ctx context.Context, zone string, sets []pdns.RRset) error {
+	end, err := s.storing.beside(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	s.patching.mu.Lock()
+	defer s.patching.mu.Unlock()
+	if ctx.Err() != nil { // it may have ended while we waited
+		return ctx.Err()
+	}
+	return s.Changer.Patch(context.WithoutCancel(ctx), zone, sets) // see handing
 }
 
 // patching is what changing RRsets needs to know of zones.

@@ -44,7 +44,7 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 			return false, failed
 		}
 		_, ended := trace.Start(ctx, "apply create")
-		err = s.PowerDNS.CreateFilledZone(context.WithoutCancel(ctx), v.Zone, s.Master, pdns.Account, text, hollow)
+		err = s.createFilled(ctx, v.Zone, text, hollow)
 		ended(err)
 		if errors.Is(err, api.ErrConflict) { // nothing was handed out: the zone is there already, and may be somebody else's
 			if failed := s.noteAgain(v.Zone, before, known); failed != nil {
@@ -70,4 +70,22 @@ func (s *Secondary) noteAgain(zone string, before pdns.Applied, known bool) erro
 		return s.Applied.Set(before)
 	}
 	return s.Applied.Delete(zone)
+}
+
+func (s *Secondary) createFilled(ctx context.Context, zone, text string, hollow bool) error {
+	end, err := s.storing.beside(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return s.PowerDNS.CreateFilledZone(context.WithoutCancel(ctx), zone, s.Master, pdns.Account, text, hollow) // see handing
+}
+
+func (s *Secondary) createEmpty(ctx context.Context, zone string) error {
+	end, err := s.storing.beside(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return s.PowerDNS.CreateSecondaryZone(ctx, zone, s.Master, pdns.Account)
 }

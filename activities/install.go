@@ -234,17 +234,13 @@ func (s *Secondary) remove(ctx context.Context, v pdns.Version, missing bool) er
 	return s.awaitServed(ctx, v, s.serves)
 }
 
-// deleteAlone deletes one zone at a time. PowerDNS reads in the transaction that
-// deletes, and of two such on SQLite one fails at once ("database is locked").
+// deleteAlone deletes a zone while nothing else is stored.
 func (s *Secondary) deleteAlone(ctx context.Context, zone string) error {
-	unlock, err := s.deleting.lock(ctx, "")
+	end, err := s.storing.alone(ctx)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	if ctx.Err() != nil { // it may have ended while we waited
-		return ctx.Err()
-	}
+	defer end()
 	return s.PowerDNS.DeleteZone(context.WithoutCancel(ctx), zone) // see handing
 }
 

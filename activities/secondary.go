@@ -93,7 +93,7 @@ type Secondary struct {
 	Metrics *SecondaryMetrics
 
 	zones    zoneLocks
-	deleting zoneLocks // one lock, under the empty name
+	storing  storing
 	bulk     bulkSlots
 	flushes  flushes
 	patching patching
