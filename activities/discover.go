@@ -54,6 +54,9 @@ type DiscoverSecondariesInput struct{}
 // DiscoverSecondariesResult lists the targets of a sync, sorted by ID.
 type DiscoverSecondariesResult struct {
 	Targets []Target `json:"targets"`
+	// Missing are the IDs of those that Consul finds reachable and the roster lacks:
+	// they are about to join it.
+	Missing []string `json:"missing,omitempty"`
 	// Warning says what could not be asked.
 	Warning string `json:"warning,omitempty"`
 }
@@ -72,6 +75,12 @@ func (d *Directory) DiscoverSecondaries(ctx context.Context, _ DiscoverSecondari
 	if err != nil {
 		result.Warning = fmt.Sprintf("Consul cannot say who is reachable, all of the roster are tried: %v", err)
 	}
+	for id, answers := range reachable {
+		if answers && !slices.ContainsFunc(entries, func(entry pdns.Secondary) bool { return entry.ID == id }) {
+			result.Missing = append(result.Missing, id)
+		}
+	}
+	slices.Sort(result.Missing)
 	for _, entry := range entries {
 		if entry.Paused {
 			continue

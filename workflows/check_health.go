@@ -107,7 +107,7 @@ func (h *healthCheck) joinWithin(ctx workflow.Context) time.Duration {
 func (h *healthCheck) whole(ctx workflow.Context, in CheckInput) error {
 	h.phase(ctx, "listing the secondaries")
 	h.result.Secondaries = nil
-	targets, err := roster(ctx) // first, for the syncs of the survey need it too
+	targets, err := roster(ctx, in.All) // first, for the syncs of the survey need it too
 	if err != nil {
 		return err
 	}
@@ -135,15 +135,18 @@ func (h *healthCheck) survey(ctx workflow.Context, all bool) error {
 }
 
 // roster lists the secondaries that take part. None is an error, but a roster
-// that was lost fills again.
-func roster(ctx workflow.Context) ([]activities.Target, error) {
+// that was lost fills again; whole waits for all that are reachable, since a check
+// after a loss is for all of them.
+func roster(ctx workflow.Context, whole bool) ([]activities.Target, error) {
 	for look := 1; ; look++ {
 		var found activities.DiscoverSecondariesResult
 		err := workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
 			activities.DiscoverSecondariesInput{}).Get(ctx, &found)
 		switch {
-		case err != nil || len(found.Targets) > 0:
-			return found.Targets, err
+		case err != nil:
+			return nil, err
+		case len(found.Targets) > 0 && (!whole || len(found.Missing) == 0 || look == rosterLooks):
+			return found.Targets, nil
 		case look == rosterLooks:
 			return nil, errors.New(noTargets)
 		}

@@ -186,6 +186,30 @@ func TestCheckHealthWaitsForTheRoster(t *testing.T) {
 	require.Equal(t, OutcomeInSync, env.run(t, CheckInput{}).Outcome)
 }
 
+// After a loss a check is for all secondaries, not only for those that were the first to join again, but waits for none for ever.
+func TestCheckHealthAfterALossWaitsForAllOfTheRoster(t *testing.T) {
+	first := activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "a"}}, Missing: []string{"b"}}
+	both := activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "a"}, {ID: "b"}}}
+	for name, tt := range map[string]struct {
+		all   bool
+		looks []activities.DiscoverSecondariesResult
+		want  int
+	}{
+		"after a loss":        {true, []activities.DiscoverSecondariesResult{{}, first, both}, 2},
+		"one that never does": {true, []activities.DiscoverSecondariesResult{first, first, first, first}, 1},
+		"any other check":     {false, []activities.DiscoverSecondariesResult{first}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := newHealthTest(t, map[string][]activities.CompareZonesResult{"a": {right}, "b": {right}})
+			env.OnActivity(scanner.SurveyZones, mock.Anything, mock.Anything).Return(activities.SurveyZonesResult{Catalogue: "the list"}, nil)
+			for _, look := range tt.looks {
+				env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(look, nil).Once()
+			}
+			require.Len(t, env.run(t, CheckInput{All: tt.all}).Secondaries, tt.want)
+		})
+	}
+}
+
 func TestCheckHealthTakesInTheChecksAskedForBesides(t *testing.T) {
 	env := newHealthTest(t, map[string][]activities.CompareZonesResult{"a": {right}})
 	env.surveying(activities.SurveyZonesResult{Zones: 9})

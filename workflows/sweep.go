@@ -70,7 +70,7 @@ func (s *sweep) begin(ctx workflow.Context) (after string, err error) {
 		return rest.After, nil
 	}
 	s.phase(ctx, "listing the secondaries")
-	if s.targets, err = roster(ctx); err != nil {
+	if s.targets, err = roster(ctx, false); err != nil {
 		return "", err
 	}
 	*s.result = SweepResult{CheckRun: s.result.CheckRun, Surveyed: make(map[string]int)}
