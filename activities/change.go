@@ -136,7 +136,7 @@ func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset
 	if err := s.dropCaches(ctx, v.Zone, false); err != nil {
 		return err
 	}
-	s.flushLater(v.Zone)
+	s.flushLater(v.Zone, flushLaterAfter)
 	return nil
 }
 

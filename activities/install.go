@@ -34,6 +34,9 @@ const (
 	// flushLaterAfter is longer than PowerDNS takes to answer a question that
 	// it began to answer from the old content.
 	flushLaterAfter = time.Second
+	// flushSigningAfter is that where the zone was signed or is no more: what PowerDNS
+	// knew of its signing shows in every answer, and a busy host takes longer.
+	flushSigningAfter = 3 * time.Second
 	// probeEvery and probeEveryMax pace the questions for the new serial.
 	probeEvery    = 500 * time.Microsecond
 	probeEveryMax = 50 * time.Millisecond
@@ -103,7 +106,10 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 		s.patching.end(v.Zone)
 	}
 	if was.served || was.held {
-		defer s.flushLater(v.Zone)
+		defer s.flushLater(v.Zone, flushLaterAfter)
+		if v.Signed != was.signed {
+			defer s.flushLater(v.Zone, flushSigningAfter)
+		}
 	}
 	return s.dropCaches(ctx, v.Zone, v.Signed || was.signed)
 }
@@ -127,11 +133,11 @@ func (s *Secondary) dropCaches(ctx context.Context, zone string, signed bool) (e
 	return nil
 }
 
-// flushLater flushes the zone's cache once more after a moment. An answer that
+// flushLater flushes the zone's cache once more after that time. An answer that
 // was begun from the old content and finished after the flush is cached all the
 // same, and would stay for cache-ttl (20 s).
-func (s *Secondary) flushLater(zone string) {
-	time.AfterFunc(flushLaterAfter, func() {
+func (s *Secondary) flushLater(zone string, after time.Duration) {
+	time.AfterFunc(after, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), serveWithin)
 		defer cancel()
 		// A PowerDNS that does not answer now has lost its cache, or soon lets
