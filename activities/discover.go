@@ -75,13 +75,9 @@ func (d *Directory) DiscoverSecondaries(ctx context.Context, _ DiscoverSecondari
 	if err != nil {
 		result.Warning = fmt.Sprintf("Consul cannot say who is reachable, all of the roster are tried: %v", err)
 	}
-	for id, answers := range reachable {
-		if answers && !slices.ContainsFunc(entries, func(entry pdns.Secondary) bool { return entry.ID == id }) {
-			result.Missing = append(result.Missing, id)
-		}
-	}
-	slices.Sort(result.Missing)
+	listed := make(map[string]bool, len(entries))
 	for _, entry := range entries {
+		listed[entry.ID] = true
 		if entry.Paused {
 			continue
 		}
@@ -89,6 +85,12 @@ func (d *Directory) DiscoverSecondaries(ctx context.Context, _ DiscoverSecondari
 			ID: entry.ID, DNSAddress: entry.DNSAddress, Reachable: err != nil || reachable[entry.ID],
 		})
 	}
+	for id, answers := range reachable {
+		if answers && !listed[id] {
+			result.Missing = append(result.Missing, id)
+		}
+	}
+	slices.Sort(result.Missing)
 	slices.SortFunc(result.Targets, func(a, b Target) int { return strings.Compare(a.ID, b.ID) })
 	return result, nil
 }
