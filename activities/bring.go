@@ -52,7 +52,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 	}
 	defer leave()
 	if just, known, err := s.Applied.Get(zone); err == nil && known && how.done(just, time.Now()) {
-		return currently(just), nil
+		return resultOf(AppliedCurrent, just), nil
 	}
 	// Asked first before the zone is locked: NATS may be far, and the follower may be
 	// bringing the zone meanwhile.
@@ -84,7 +84,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 				return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
 			}
 			if !how.force && !how.adopt && s.follows(ctx, applied, asking) {
-				return currently(applied), nil
+				return resultOf(AppliedCurrent, applied), nil
 			}
 			continue
 		}
@@ -120,7 +120,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 		}
 		how.missing = nil
 		if rounds++; rounds == bringRounds || !s.Gate.IsOpen() {
-			return ApplyZoneResult{Outcome: outcome, Version: now.Version, Serial: now.Serial, AppliedAt: now.AppliedAt}, nil
+			return resultOf(outcome, now), nil
 		}
 	}
 }
@@ -132,9 +132,9 @@ func (s *Secondary) follows(ctx context.Context, a pdns.Applied, since time.Time
 		s.stands(ctx, pdns.Version{Zone: a.Zone, Version: a.Version, Serial: a.Serial, Deleted: a.Deleted})
 }
 
-// currently is the answer for a zone that already is what it should be.
-func currently(a pdns.Applied) ApplyZoneResult {
-	return ApplyZoneResult{Outcome: AppliedCurrent, Version: a.Version, Serial: a.Serial, AppliedAt: a.AppliedAt}
+// resultOf is the answer for a zone that now is what it should be.
+func resultOf(outcome string, a pdns.Applied) ApplyZoneResult {
+	return ApplyZoneResult{Outcome: outcome, Version: a.Version, Serial: a.Serial, AppliedAt: a.AppliedAt}
 }
 
 // opener returns how to open the content of v, as often as PowerDNS asks for it.
@@ -155,14 +155,22 @@ func (s *Secondary) distrust(zone string, applied pdns.Applied) (pdns.Applied, e
 // For the same reason a call that changes the content of a zone, or deletes it, is not
 // given up with ctx, only by the client's own bound: PowerDNS may carry it out later,
 // over what came since.
-func (s *Secondary) handing(v pdns.Version) error {
-	applied, _, err := s.Applied.Get(v.Zone)
+//
+// undo notes what was noted before: only where PowerDNS surely got nothing.
+func (s *Secondary) handing(v pdns.Version) (undo func() error, err error) {
+	before, known, err := s.Applied.Get(v.Zone)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	applied.Version = v.Version
-	_, err = s.distrust(v.Zone, applied)
-	return err
+	handed := before
+	handed.Version = v.Version
+	_, err = s.distrust(v.Zone, handed)
+	return func() error {
+		if known {
+			return s.Applied.Set(before)
+		}
+		return s.Applied.Delete(v.Zone)
+	}, err
 }
 
 // read returns the content of v from its beginning.
@@ -243,7 +251,9 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 	}
 	if missing {
 		_, ended := trace.Start(ctx, "apply create")
-		err := s.createEmpty(ctx, v.Zone)
+		err := s.storing.beside(ctx, func() error {
+			return s.PowerDNS.CreateSecondaryZone(ctx, v.Zone, s.Master, pdns.Account)
+		})
 		ended(err)
 		if errors.Is(err, api.ErrRejected) {
 			err = fmt.Errorf("%w: %w", errCannotHold, err)

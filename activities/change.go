@@ -121,7 +121,7 @@ func (s *Secondary) leaveUnrectified(ctx context.Context, zone string) error {
 
 // patch changes these RRsets and returns once v's serial is served.
 func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset) error {
-	if err := s.handing(v); err != nil {
+	if _, err := s.handing(v); err != nil {
 		return err
 	}
 	patching, ended := trace.Start(ctx, "apply change")
@@ -142,17 +142,14 @@ func (s *Secondary) patch(ctx context.Context, v pdns.Version, sets []pdns.RRset
 
 // patchInTurn changes RRsets of one zone at a time.
 func (s *Secondary) patchInTurn(ctx context.Context, zone string, sets []pdns.RRset) error {
-	end, err := s.storing.beside(ctx)
-	if err != nil {
-		return err
-	}
-	defer end()
-	s.patching.mu.Lock()
-	defer s.patching.mu.Unlock()
-	if ctx.Err() != nil { // it may have ended while we waited
-		return ctx.Err()
-	}
-	return s.Changer.Patch(context.WithoutCancel(ctx), zone, sets) // see handing
+	return s.storing.beside(ctx, func() error {
+		s.patching.mu.Lock()
+		defer s.patching.mu.Unlock()
+		if ctx.Err() != nil { // it may have ended while we waited
+			return ctx.Err()
+		}
+		return s.Changer.Patch(context.WithoutCancel(ctx), zone, sets) // see handing
+	})
 }
 
 // patching is what changing RRsets needs to know of zones.

@@ -36,18 +36,17 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	}
 	text, hollow, err := transfer.Text(reader, createOctets)
 	if err = errors.Join(err, reader.Close()); err == nil {
-		before, known, failed := s.Applied.Get(v.Zone)
-		if failed == nil {
-			failed = s.handing(v)
-		}
+		undo, failed := s.handing(v)
 		if failed != nil {
 			return false, failed
 		}
 		_, ended := trace.Start(ctx, "apply create")
-		err = s.createFilled(ctx, v.Zone, text, hollow)
+		err = s.storing.beside(ctx, func() error {
+			return s.PowerDNS.CreateFilledZone(context.WithoutCancel(ctx), v.Zone, s.Master, pdns.Account, text, hollow) // see handing
+		})
 		ended(err)
 		if errors.Is(err, api.ErrConflict) { // nothing was handed out: the zone is there already, and may be somebody else's
-			if failed := s.noteAgain(v.Zone, before, known); failed != nil {
+			if failed := undo(); failed != nil {
 				return false, failed
 			}
 		}
@@ -62,30 +61,4 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	// Else what was answered before may be cached still, which no look at the zone
 	// tells; that v is handed out is noted, and has it transferred next.
 	return err == nil, err
-}
-
-// noteAgain notes what was noted of a zone before, or nothing where nothing was.
-func (s *Secondary) noteAgain(zone string, before pdns.Applied, known bool) error {
-	if known {
-		return s.Applied.Set(before)
-	}
-	return s.Applied.Delete(zone)
-}
-
-func (s *Secondary) createFilled(ctx context.Context, zone, text string, hollow bool) error {
-	end, err := s.storing.beside(ctx)
-	if err != nil {
-		return err
-	}
-	defer end()
-	return s.PowerDNS.CreateFilledZone(context.WithoutCancel(ctx), zone, s.Master, pdns.Account, text, hollow) // see handing
-}
-
-func (s *Secondary) createEmpty(ctx context.Context, zone string) error {
-	end, err := s.storing.beside(ctx)
-	if err != nil {
-		return err
-	}
-	defer end()
-	return s.PowerDNS.CreateSecondaryZone(ctx, zone, s.Master, pdns.Account)
 }

@@ -85,7 +85,7 @@ func signedBefore(held api.Zone) bool { return held.DNSSEC || held.Presigned }
 func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(context.Context) (io.ReadCloser, error), before func() standing) error {
 	// Should this fail, PowerDNS may still be about to take what it was sent.
 	s.patching.begin(v.Zone)
-	if err := s.handing(v); err != nil {
+	if _, err := s.handing(v); err != nil {
 		return err
 	}
 	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
@@ -230,7 +230,7 @@ func serveBound(v pdns.Version) time.Duration {
 // remove deletes our zone, as version v says, and returns once it is no longer served.
 func (s *Secondary) remove(ctx context.Context, v pdns.Version, missing bool) error {
 	if !missing {
-		if err := s.handing(v); err != nil {
+		if _, err := s.handing(v); err != nil {
 			return err
 		}
 		if err := s.deleteAlone(ctx, v.Zone); err != nil && !errors.Is(err, api.ErrNotFound) {
@@ -242,12 +242,9 @@ func (s *Secondary) remove(ctx context.Context, v pdns.Version, missing bool) er
 
 // deleteAlone deletes a zone while nothing else is stored.
 func (s *Secondary) deleteAlone(ctx context.Context, zone string) error {
-	end, err := s.storing.alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer end()
-	return s.PowerDNS.DeleteZone(context.WithoutCancel(ctx), zone) // see handing
+	return s.storing.alone(ctx, func() error {
+		return s.PowerDNS.DeleteZone(context.WithoutCancel(ctx), zone) // see handing
+	})
 }
 
 // content is the opener for content that NATS keeps. What rides in the entry is

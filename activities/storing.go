@@ -18,18 +18,22 @@ type storing struct {
 	calls *semaphore.Weighted
 }
 
-// beside waits for its turn among deletes, or until ctx ends; others may store meanwhile.
-func (s *storing) beside(ctx context.Context) (end func(), err error) { return s.take(ctx, 1) }
-
-// alone waits until nothing else is stored.
-func (s *storing) alone(ctx context.Context) (end func(), err error) {
-	return s.take(ctx, math.MaxInt64)
+// beside makes a call when no zone is being deleted, unless ctx ends before; others may
+// store meanwhile.
+func (s *storing) beside(ctx context.Context, call func() error) error {
+	return s.taking(ctx, 1, call)
 }
 
-func (s *storing) take(ctx context.Context, n int64) (end func(), err error) {
+// alone makes a call when nothing else is being stored, unless ctx ends before.
+func (s *storing) alone(ctx context.Context, call func() error) error {
+	return s.taking(ctx, math.MaxInt64, call)
+}
+
+func (s *storing) taking(ctx context.Context, n int64, call func() error) error {
 	s.once.Do(func() { s.calls = semaphore.NewWeighted(math.MaxInt64) })
 	if err := s.calls.Acquire(ctx, n); err != nil {
-		return nil, err
+		return err
 	}
-	return func() { s.calls.Release(n) }, nil
+	defer s.calls.Release(n)
+	return call()
 }
