@@ -95,14 +95,20 @@ func verified(t *testing.T, client *query.Client, server, zone string, now time.
 	return octets
 }
 
+// signingServer is a PowerDNS that signs a zone.
+func signingServer(t *testing.T, backend string) (server *pdnstest.Server, zone string) {
+	t.Helper()
+	server, zone = pdnstest.Primary(t, backend), "signed.example."
+	server.CreateZone(t, zone, signedZone)
+	server.Sign(t, zone, "", false)
+	return server, zone
+}
+
 // A change of keys shows at once, whatever PowerDNS's packet cache holds.
 func TestSigningUncached(t *testing.T) {
 	for _, backend := range pdnstest.Backends {
 		t.Run(backend, func(t *testing.T) {
-			server := pdnstest.Primary(t, backend)
-			const zone = "signed.example."
-			server.CreateZone(t, zone, signedZone)
-			server.Sign(t, zone, "", false)
+			server, zone := signingServer(t, backend)
 			cached, uncached := query.Client{}, query.Client{Uncached: true}
 			before, err := cached.Signing(t.Context(), server.DNS, zone)
 			if err != nil {
@@ -123,10 +129,7 @@ func TestSigningUncached(t *testing.T) {
 func TestSigningOfAKeyThatSignsNothing(t *testing.T) {
 	for _, backend := range pdnstest.Backends {
 		t.Run(backend, func(t *testing.T) {
-			server := pdnstest.Primary(t, backend)
-			const zone = "signed.example."
-			server.CreateZone(t, zone, signedZone)
-			server.Sign(t, zone, "", false)
+			server, zone := signingServer(t, backend)
 			client := query.Client{Uncached: true}
 			before, err := client.Signing(t.Context(), server.DNS, zone)
 			if err != nil || before.Keys == "" {
