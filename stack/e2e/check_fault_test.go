@@ -56,7 +56,7 @@ func testCutOff(t *testing.T, s *site) {
 	until(t, 2*soon, func() error { return right(other) })
 	s.do(t, "resume", cut.name)
 	back := time.Now()
-	until(t, recovered, func() error { return right(cut) })
+	until(t, 2*soon, func() error { return right(cut) })
 	t.Logf("%d made, %d changed, %d deleted: right %s after its return", made, changed, deleted, time.Since(back).Round(time.Millisecond))
 }
 

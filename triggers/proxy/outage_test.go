@@ -9,9 +9,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // TestFullOutbox refuses changes and goes on with reads.
@@ -65,16 +66,20 @@ func TestNATSHangs(t *testing.T) {
 		return errors.New("hung")
 	}}
 	p := start(t, testConfig(t, backend(t, answer(http.StatusNoContent)), js))
-	var wg sync.WaitGroup
+	var clients errgroup.Group
+	clients.SetLimit(32) // more connections at once than that a busy host does not take within the bound of a dial
 	const changes = 3 * maxPublishing
 	for n := range changes {
-		wg.Go(func() {
+		clients.Go(func() error {
 			if res, _ := p.call("PATCH", fmt.Sprintf("%s/z%d.example.", zonesPath, n), "{}"); res.StatusCode != http.StatusNoContent {
-				t.Errorf("answered %s", res.Status)
+				return fmt.Errorf("answered %s", res.Status)
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	if err := clients.Wait(); err != nil {
+		t.Error(err)
+	}
 	if n := p.relay.outbox.pending(); n != changes {
 		t.Errorf("%d changes pending", n)
 	}
