@@ -101,6 +101,11 @@ func TestForeignZonesAreAdopted(t *testing.T) {
 // noContent has versions, and nothing of what they say.
 type noContent struct{ *versions.Store }
 
+func (n noContent) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
+	newest, _, err := n.Store.Fetch(ctx, zone)
+	return newest, nil, err
+}
+
 func (noContent) Open(context.Context, pdns.Version) (io.ReadCloser, error) {
 	return nil, errors.New("no such object")
 }

@@ -97,9 +97,9 @@ type countingVersions struct {
 	count int
 }
 
-func (c *countingVersions) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+func (c *countingVersions) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
 	c.count++
-	return c.Subscriber.Newest(ctx, zone)
+	return c.Subscriber.Fetch(ctx, zone)
 }
 
 func TestABatchIsTriedAgainAsAWhole(t *testing.T) {

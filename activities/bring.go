@@ -1,10 +1,10 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -23,6 +23,9 @@ type bringing struct {
 	// known are versions that were the newest when this was asked for. A zone of
 	// which just that was seen served a moment ago is not looked at again.
 	known map[string]int64
+	// turn waits until the zone's turn has come among the many of batches and full
+	// compares, and takes it until free is called. Nil is a zone that does not wait.
+	turn func(context.Context) (free func(), err error)
 	// missing are zones, sorted, that PowerDNS was found not to hold: what was applied
 	// of one says nothing about how to bring it.
 	missing []string
@@ -43,8 +46,8 @@ func (how bringing) done(a pdns.Applied, now time.Time) bool {
 const bringRounds = 4
 
 // bringToNewest is the one function through which every zone of this
-// secondary changes. It holds the zone's lock and loops until what is applied
-// is what is newest, or bringRounds versions were brought, or the secondary is paused.
+// secondary changes. It loops until what is applied is what is newest, or bringRounds
+// versions were brought, or the secondary is paused.
 func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing) (ApplyZoneResult, error) {
 	leave, err := s.Gate.enter(zone, s.ID)
 	if err != nil {
@@ -54,91 +57,96 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 	if just, known, err := s.Applied.Get(zone); err == nil && known && how.done(just, time.Now()) {
 		return resultOf(AppliedCurrent, just), nil
 	}
-	// Asked first before the zone is locked: NATS may be far, and the follower may be
-	// bringing the zone meanwhile.
-	asking := time.Now()
-	newest, _, err := s.Versions.Newest(ctx, zone)
-	unlock, lockErr := s.zones.lock(ctx, zone)
-	if lockErr != nil {
-		return ApplyZoneResult{}, lockErr
-	}
-	defer unlock()
-	outcome := AppliedCurrent
+	var did string // to the version before
 	var gone int64 // the last version whose content was not kept any more
-	for locked, rounds := false, 0; ; locked = true {
-		if locked {
-			newest, _, err = s.Versions.Newest(ctx, zone)
+	for rounds := 0; ; {
+		before, _, err := s.Applied.Get(zone)
+		if err != nil {
+			return ApplyZoneResult{}, err
 		}
-		if errors.Is(err, pdns.ErrNoVersion) {
+		// The zone is not locked, nor is a place of those at once taken: NATS may be
+		// far, and the follower may be bringing the zone meanwhile.
+		newest, content, err := s.Versions.Fetch(ctx, zone)
+		switch {
+		case errors.Is(err, pdns.ErrNoVersion):
 			return ApplyZoneResult{Outcome: AppliedNone}, nil
-		}
-		if err != nil {
+		case err != nil:
 			return ApplyZoneResult{}, fmt.Errorf("ask NATS for the newest version: %w", err)
+		case before.Version > newest.Version:
+			return ApplyZoneResult{}, newerApplied(newest, s.ID, before.Version)
+		case did != "" && before.Stands(newest.Version):
+			return resultOf(did, before), nil
 		}
-		applied, known, err := s.Applied.Get(zone)
-		if err != nil {
-			return ApplyZoneResult{}, err
-		}
-		if known && applied.Version > newest.Version {
-			if locked {
-				return ApplyZoneResult{}, newerApplied(newest, s.ID, applied.Version)
-			}
-			if !how.force && !how.adopt && s.follows(ctx, applied, asking) {
-				return resultOf(AppliedCurrent, applied), nil
-			}
-			continue
-		}
-		adopt := how.adopt
-		if how.force || how.adopt {
-			if applied, err = s.distrust(zone, applied); err != nil {
-				return ApplyZoneResult{}, err
-			}
-			known, how.force, how.adopt = true, false, false
-		}
-		if known && applied.Stands(newest.Version) && (outcome != AppliedCurrent || s.stands(ctx, newest)) {
-			return ApplyZoneResult{Outcome: outcome, Version: newest.Version, Serial: newest.Serial, AppliedAt: applied.AppliedAt}, nil
-		}
-		_, missing := slices.BinarySearch(how.missing, zone)
-		outcome, err = s.bring(ctx, newest, pdns.AppliedIf(applied, known && !missing), adopt, s.content)
-		if errors.Is(err, pdns.ErrContentGone) {
-			if gone == newest.Version {
-				return ApplyZoneResult{}, contentLost(newest, s.ID)
-			}
+		outcome, applied, err := s.bringTo(ctx, newest, s.carried(content), &how)
+		switch {
+		case errors.Is(err, pdns.ErrContentGone) && gone == newest.Version:
+			return ApplyZoneResult{}, contentLost(newest, s.ID)
+		case errors.Is(err, pdns.ErrContentGone): // a newer version replaced it while we looked
 			gone = newest.Version
-			continue // a newer version replaced it while we looked
-		}
-		if err != nil {
+			continue
+		case err != nil:
 			return ApplyZoneResult{}, err
-		}
-		if outcome == AppliedForeign {
+		case outcome == "":
+			continue
+		case outcome == AppliedForeign:
 			return ApplyZoneResult{Outcome: outcome, Reason: fmt.Sprintf(
 				"zone %s on secondary %s is not ours (another account or other masters) and stays untouched", zone, s.ID)}, nil
+		case outcome == AppliedCurrent:
+			return resultOf(cmp.Or(did, outcome), applied), nil
 		}
-		now := pdns.AppliedFrom(newest, time.Now())
-		if err := s.Applied.Set(now); err != nil {
-			return ApplyZoneResult{}, err
-		}
-		how.missing = nil
+		did, how.missing = outcome, nil
 		if rounds++; rounds == bringRounds || !s.Gate.IsOpen() {
-			return resultOf(outcome, now), nil
+			return resultOf(outcome, applied), nil
 		}
 	}
 }
 
-// follows says whether a zone was brought to what it is since, and stands there.
-// Where it was so before NATS was asked, a newer one is a sign of lost versions.
-func (s *Secondary) follows(ctx context.Context, a pdns.Applied, since time.Time) bool {
-	return a.AppliedAt.After(since) && !a.Distrusted &&
-		s.stands(ctx, pdns.Version{Zone: a.Zone, Version: a.Version, Serial: a.Serial, Deleted: a.Deleted})
+// bringTo brings a zone to v, which was the newest version a moment ago, and returns
+// what it is now. An empty outcome says that v is not the newest any more, and that
+// what came since may not be served.
+func (s *Secondary) bringTo(ctx context.Context, v pdns.Version, open opener, how *bringing) (outcome string, applied pdns.Applied, err error) {
+	if how.turn != nil {
+		free, err := how.turn(ctx)
+		if err != nil {
+			return "", applied, err
+		}
+		defer free()
+	}
+	unlock, err := s.zones.lock(ctx, v.Zone)
+	if err != nil {
+		return "", applied, err
+	}
+	defer unlock()
+	applied, known, err := s.Applied.Get(v.Zone)
+	if err == nil && (how.force || how.adopt) {
+		known, how.force = true, false
+		applied, err = s.distrust(v.Zone, applied)
+	}
+	switch {
+	case err != nil:
+		return "", applied, err
+	case applied.Version > v.Version: // the follower brought it since
+		if !applied.Distrusted && s.stands(ctx, pdns.Version{Zone: v.Zone, Version: applied.Version, Serial: applied.Serial, Deleted: applied.Deleted}) {
+			outcome = AppliedCurrent
+		}
+		return outcome, applied, nil
+	case known && applied.Stands(v.Version) && s.stands(ctx, v):
+		return AppliedCurrent, applied, nil
+	}
+	_, missing := slices.BinarySearch(how.missing, v.Zone)
+	outcome, err = s.bring(ctx, v, pdns.AppliedIf(applied, known && !missing), how.adopt, open)
+	if err != nil || outcome == AppliedForeign {
+		return outcome, applied, err
+	}
+	how.adopt = false
+	applied = pdns.AppliedFrom(v, time.Now())
+	return outcome, applied, s.Applied.Set(applied)
 }
 
 // resultOf is the answer for a zone that now is what it should be.
 func resultOf(outcome string, a pdns.Applied) ApplyZoneResult {
 	return ApplyZoneResult{Outcome: outcome, Version: a.Version, Serial: a.Serial, AppliedAt: a.AppliedAt}
 }
-
-// opener returns how to open the content of v, as often as PowerDNS asks for it.
-type opener func(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error)
 
 // distrust notes that what was applied, if anything, is not known to be served:
 // whoever brings the zone next, now or after a failure, transfers it whatever it
@@ -171,28 +179,6 @@ func (s *Secondary) handing(v pdns.Version) (undo func() error, err error) {
 		}
 		return s.Applied.Delete(v.Zone)
 	}, err
-}
-
-// read returns the content of v from its beginning.
-func (open opener) read(ctx context.Context, v pdns.Version) (io.ReadCloser, error) {
-	content, err := open(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	reader, err := content(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open the content of version %d: %w", v.Version, err)
-	}
-	return reader, nil
-}
-
-// readable says whether the content of v can be had.
-func (open opener) readable(ctx context.Context, v pdns.Version) error {
-	reader, err := open.read(ctx, v)
-	if err != nil {
-		return err
-	}
-	return reader.Close()
 }
 
 // bring makes PowerDNS serve v, whatever it serves now. applied is nil where that

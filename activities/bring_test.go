@@ -76,7 +76,7 @@ func TestAZoneThatChangesAllTheTime(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, activities.AppliedNow, applied.Outcome)
 	require.Less(t, restless.count, 10)
-	newest, _, err := restless.Subscriber.Newest(t.Context(), zone)
+	newest, _, err := restless.Subscriber.Fetch(t.Context(), zone)
 	require.NoError(t, err)
 	require.Equal(t, newest.Version, applied.Version)
 }
@@ -88,8 +88,8 @@ type restless struct {
 	count  int
 }
 
-func (r *restless) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+func (r *restless) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
 	r.count++
 	r.change()
-	return r.Subscriber.Newest(ctx, zone)
+	return r.Subscriber.Fetch(ctx, zone)
 }

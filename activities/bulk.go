@@ -11,28 +11,34 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// bulkAtOnce is how many zones of batches and full compares a secondary brings
-// at the same time, all of them together. Above this PowerDNS on two cores gets
-// no faster, and single changes, which do not count here, wait longer.
-const bulkAtOnce = 6
+const (
+	// bulkAtOnce is how many zones of batches and full compares a secondary brings
+	// at the same time, all of them together. Above this PowerDNS on two cores gets
+	// no faster, and single changes, which do not count here, wait longer.
+	bulkAtOnce = 6
+	// underWayAtOnce is how many of them are asked for meanwhile, or are ready to be
+	// brought: NATS may be a tenth of a second away, and is asked twice for each. What
+	// they carry is at most 128 KiB each.
+	underWayAtOnce = 128
+)
 
-// bulkSlots bounds what many batches do at once. The zero value is ready.
-type bulkSlots struct {
+// places bounds what is done at once. The zero value is ready; n is the same in each call.
+type places struct {
 	once  sync.Once
-	slots chan struct{}
+	taken chan struct{}
 }
 
-func (b *bulkSlots) take(ctx context.Context) error {
-	b.once.Do(func() { b.slots = make(chan struct{}, bulkAtOnce) })
+func (p *places) take(ctx context.Context, n int) error {
+	p.once.Do(func() { p.taken = make(chan struct{}, n) })
 	select {
-	case b.slots <- struct{}{}:
+	case p.taken <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (b *bulkSlots) free() { <-b.slots }
+func (p *places) free() { <-p.taken }
 
 // brought is what became of many zones.
 type brought struct {
@@ -47,31 +53,66 @@ type brought struct {
 	first, why error
 }
 
-// bringAll brings each of zones to its newest version and counts done up. None is
-// begun after until, unless that is zero; begun says how many were. The error
-// is that of ctx; what is wrong with single zones is in the result.
-func (s *Secondary) bringAll(ctx context.Context, zones []string, how bringing, done *atomic.Int64, until time.Time) (result *brought, begun int, err error) {
+// errLater says that a zone was left to whoever brings the next ones.
+var errLater = errors.New("there is no time left to begin it")
+
+// bringAll brings each of zones to its newest version and counts done up. But for one,
+// none is begun after until, unless that is zero; later are those that were not. The
+// error is that of ctx; what is wrong with single zones is in the result.
+func (s *Secondary) bringAll(ctx context.Context, zones []string, how bringing, done *atomic.Int64, until time.Time) (result *brought, later []string, err error) {
 	result = &brought{outcomes: make(map[string]int)}
+	begun := make([]atomic.Bool, len(zones))
+	var any atomic.Bool
+	tooLate := func() bool { return any.Load() && !until.IsZero() && time.Now().After(until) }
 	var group errgroup.Group
-	for _, zone := range zones {
-		if !until.IsZero() && time.Now().After(until) || s.bulk.take(ctx) != nil {
+	for i, zone := range zones {
+		if tooLate() || s.underWay.take(ctx, underWayAtOnce) != nil {
 			break
 		}
-		begun++
-		group.Go(func() error {
-			defer s.bulk.free()
-			started := time.Now()
-			applied, err := s.bringToNewest(ctx, zone, how)
-			if known := how.known[zone]; err == nil && applied.fallsShort(known) {
-				err = versionLost(zone, applied.Version, known, true)
+		one := how
+		one.turn = func(ctx context.Context) (func(), error) {
+			if err := s.turns.take(ctx, bulkAtOnce); err != nil {
+				return nil, err
 			}
-			s.Metrics.observed(result.note(zone, applied.Outcome, err), time.Since(started).Seconds())
-			done.Add(1)
+			if tooLate() && !begun[i].Load() {
+				s.turns.free()
+				return nil, errLater
+			}
+			begun[i].Store(true)
+			any.Store(true)
+			return s.turns.free, nil
+		}
+		group.Go(func() error {
+			defer s.underWay.free()
+			if s.bringOne(ctx, zone, one, result) {
+				begun[i].Store(true)
+				any.Store(true)
+				done.Add(1)
+			}
 			return nil
 		})
 	}
 	err = errors.Join(group.Wait(), ctx.Err())
-	return result, begun, err
+	for i, zone := range zones {
+		if !begun[i].Load() {
+			later = append(later, zone)
+		}
+	}
+	return result, later, err
+}
+
+// bringOne brings one zone of many, and reports whether it was its turn.
+func (s *Secondary) bringOne(ctx context.Context, zone string, how bringing, result *brought) bool {
+	started := time.Now()
+	applied, err := s.bringToNewest(ctx, zone, how)
+	if errors.Is(err, errLater) {
+		return false
+	}
+	if known := how.known[zone]; err == nil && applied.fallsShort(known) {
+		err = versionLost(zone, applied.Version, known, true)
+	}
+	s.Metrics.observed(result.note(zone, applied.Outcome, err), time.Since(started).Seconds())
+	return true
 }
 
 // note returns the outcome under which a zone is counted.

@@ -143,7 +143,7 @@ func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wr
 	group.SetLimit(askedAtOnce)
 	for i, zone := range wrong {
 		group.Go(func() (err error) {
-			newest[i], _, err = s.Versions.Newest(ctx, zone)
+			newest[i], _, err = s.Versions.Fetch(ctx, zone)
 			if errors.Is(err, pdns.ErrNoVersion) {
 				return nil
 			}
@@ -211,7 +211,7 @@ func (s *Secondary) answers(ctx context.Context, line pdns.Catalogued) bool {
 		return true
 	}
 	// It may have been changed since it was compared.
-	newest, _, err := s.Versions.Newest(ctx, line.Zone)
+	newest, _, err := s.Versions.Fetch(ctx, line.Zone)
 	return err == nil && newest.Version != line.Version
 }
 

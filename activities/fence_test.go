@@ -232,11 +232,12 @@ type olderBucket struct {
 	newest pdns.Version
 }
 
-func (b olderBucket) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+func (b olderBucket) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
 	if b.newest.Version == 0 {
-		return b.Subscriber.Newest(ctx, zone)
+		newest, _, err := b.Subscriber.Fetch(ctx, zone)
+		return newest, nil, err
 	}
-	return b.newest, 1, nil
+	return b.newest, nil, nil
 }
 
 func (b olderBucket) Open(context.Context, pdns.Version) (io.ReadCloser, error) {

@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -245,21 +244,4 @@ func (s *Secondary) deleteAlone(ctx context.Context, zone string) error {
 	return s.storing.alone(ctx, func() error {
 		return s.PowerDNS.DeleteZone(context.WithoutCancel(ctx), zone) // see handing
 	})
-}
-
-// content is the opener for content that NATS keeps. What rides in the entry is
-// read now, since a newer entry replaces it.
-func (s *Secondary) content(ctx context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
-	if v.Object != "" || v.Unproven() {
-		return func(ctx context.Context) (io.ReadCloser, error) { return openContent(ctx, s.Versions, v) }, nil
-	}
-	reader, err := s.Versions.Open(ctx, v)
-	if err != nil {
-		return nil, fmt.Errorf("open the content of version %d: %w", v.Version, err)
-	}
-	data, err := io.ReadAll(reader)
-	if err := errors.Join(err, reader.Close()); err != nil {
-		return nil, fmt.Errorf("read the content of version %d: %w", v.Version, err)
-	}
-	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }, nil
 }

@@ -104,11 +104,11 @@ type staleVersions struct {
 	left atomic.Int32
 }
 
-func (s *staleVersions) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+func (s *staleVersions) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
 	if s.left.Add(-1) >= 0 {
-		return pdns.Version{}, 0, pdns.ErrNoVersion
+		return pdns.Version{}, nil, pdns.ErrNoVersion
 	}
-	return s.Subscriber.Newest(ctx, zone)
+	return s.Subscriber.Fetch(ctx, zone)
 }
 
 // applyAsSync runs ApplyZone as a sync does that has published a version, again and again for as long as that is worth it.

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,14 +98,14 @@ type farVersions struct {
 	count         int
 }
 
-func (f *farVersions) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+func (f *farVersions) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
 	f.count++
 	if f.count > 1 {
-		return f.Subscriber.Newest(ctx, zone)
+		return f.Subscriber.Fetch(ctx, zone)
 	}
 	close(f.asked)
 	<-f.answer
-	return f.old, 0, nil
+	return f.old, nil, nil
 }
 
 // Temporal looks at the outermost error alone: what is wrong must stand there, under all that was added on the way.
@@ -126,4 +127,36 @@ func TestWhatIsWrongStandsOutermost(t *testing.T) {
 	require.ErrorAs(t, err, &app)
 	require.Equal(t, activities.ErrTypeBadInput, app.Type())
 	require.True(t, app.NonRetryable())
+}
+
+// Where many zones are to be brought, a NATS that is far is asked for many at once, not only for those that PowerDNS is at.
+func TestManyZonesAreAskedForAtOnce(t *testing.T) {
+	h := newHosts(t)
+	const zones = 40
+	publishZones(t, h, zones)
+	h.secondary.Versions = &allAsked{Subscriber: h.store, all: make(chan struct{}), left: zones}
+	result := reconcile(t, h, activities.ReconcileZonesInput{})
+	require.Equal(t, zones, result.Applied)
+}
+
+// allAsked answers once it was asked as often as it should be.
+type allAsked struct {
+	activities.Subscriber
+	all  chan struct{}
+	mu   sync.Mutex
+	left int
+}
+
+func (a *allAsked) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
+	a.mu.Lock()
+	if a.left--; a.left == 0 {
+		close(a.all)
+	}
+	a.mu.Unlock()
+	select {
+	case <-a.all:
+		return a.Subscriber.Fetch(ctx, zone)
+	case <-time.After(10 * time.Second):
+		return pdns.Version{}, nil, context.DeadlineExceeded
+	}
 }

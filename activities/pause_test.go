@@ -67,10 +67,10 @@ type slowReader struct {
 	goOn    chan struct{}
 }
 
-func (s slowReader) Newest(ctx context.Context, zone string) (pdns.Version, uint64, error) {
+func (s slowReader) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
 	s.reading()
 	<-s.goOn
-	return s.Subscriber.Newest(ctx, zone)
+	return s.Subscriber.Fetch(ctx, zone)
 }
 
 // A drain waits for what is under way, and nothing new begins meanwhile.

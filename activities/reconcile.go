@@ -134,7 +134,7 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 	if in.Within > 0 {
 		until = time.Now().Add(in.Within)
 	}
-	brought, begun, err := s.bringAll(ctx, work.todo, bringing{missing: work.plan.Missing}, &done, until)
+	brought, later, err := s.bringAll(ctx, work.todo, bringing{missing: work.plan.Missing}, &done, until)
 	if err == nil && len(brought.ahead) > 0 {
 		err = s.Exporter.ExportAbove(ctx, brought.ahead, brought.above)
 	}
@@ -145,7 +145,7 @@ func (s *Secondary) ReconcileZones(ctx context.Context, in ReconcileZonesInput) 
 		return ReconcileZonesResult{}, classify(fmt.Errorf("after %d of %d zones: %w", done.Load(), len(work.todo), pausedError(s.ID)))
 	}
 	// Those that failed come last.
-	left := slices.Concat(work.todo[begun:], brought.failed)
+	left, begun := slices.Concat(later, brought.failed), len(work.todo)-len(later)
 	if work.inVain(begun, brought) {
 		// Where one piece can begin all of them, they are tried again as often as a batch.
 		if begun == len(work.todo) && activity.GetInfo(ctx).Attempt < batchAttempts {

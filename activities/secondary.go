@@ -17,8 +17,9 @@ import (
 
 // Subscriber is the part of the version store that a secondary reads.
 type Subscriber interface {
-	// Newest returns pdns.ErrNoVersion when nothing was ever published.
-	Newest(ctx context.Context, zone string) (pdns.Version, uint64, error)
+	// Fetch returns the newest version with its content, nil where that lies
+	// elsewhere; pdns.ErrNoVersion when nothing was ever published.
+	Fetch(ctx context.Context, zone string) (v pdns.Version, content []byte, err error)
 	// Open returns the content of exactly v; pdns.ErrContentGone when a newer
 	// version replaced it.
 	Open(ctx context.Context, v pdns.Version) (io.ReadCloser, error)
@@ -94,7 +95,8 @@ type Secondary struct {
 
 	zones    zoneLocks
 	storing  storing
-	bulk     bulkSlots
+	underWay places // of batches and full compares
+	turns    places // of those that are under way
 	flushes  flushes
 	patching patching
 	full     atomic.Pointer[fullCompare]

@@ -128,7 +128,7 @@ func (s *Secondary) settle(ctx context.Context, one compared) (compared, error) 
 	if !one.wrong && applied.Version >= one.version && !applied.Distrusted {
 		return one, nil
 	}
-	newest, _, err := s.Versions.Newest(ctx, one.zone)
+	newest, _, err := s.Versions.Fetch(ctx, one.zone)
 	if err != nil && !errors.Is(err, pdns.ErrNoVersion) {
 		return compared{}, fmt.Errorf("ask NATS for the newest version: %w", err)
 	}

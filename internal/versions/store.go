@@ -59,6 +59,17 @@ func (s *Store) Newest(ctx context.Context, zone string) (pdns.Version, uint64, 
 	return v, revision, nil
 }
 
+// Fetch returns a zone's newest version with its content, in the encoding that it was
+// published in; no content for a tombstone, a delta, and where an object holds it: then
+// [Store.Open] has it. [ErrNone] when there is no version.
+func (s *Store) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
+	v, content, _, err := s.read(ctx, zone)
+	if err != nil {
+		return pdns.Version{}, nil, fmt.Errorf("newest version of %s: %w", zone, err)
+	}
+	return v, content, nil
+}
+
 // Open returns the content of exactly v, in the encoding that it was published
 // in; [ErrGone] when it is not kept any more. The digest that pdns/transfer
 // counts while reading is the proof of its integrity. A delta has no content of its
