@@ -40,7 +40,7 @@ test-product:
 test-system: export GOTMPDIR := $(or $(TMPDIR),/tmp)
 test-system: export TMPDIR := $(MEMORY)
 test-system:
-	cd stack && CGO_ENABLED=0 go test -count=1 -p 2 -parallel 5 -timeout 30m ./...
+	cd stack && CGO_ENABLED=0 go test -count=1 -p 2 -parallel 4 -timeout 30m ./...
 
 lint:
 	@stack/setup.sh lint

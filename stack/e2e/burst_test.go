@@ -15,7 +15,7 @@ import (
 // 200 changes in a row share exports, and the last one is what is served in the end. Not parallel: it is timed.
 func TestBurst(t *testing.T) {
 	alone(t)
-	const zone, changes, maxExports = "burst.example.", 200, 40
+	const zone, changes, maxExports = "burst.example.", 200, 100
 	primary.create(t, zone, 1, set("www."+zone, "TXT", `"0"`))
 	waitServed(t, zone, 1)
 	waitStatus(t, zone, inSync)

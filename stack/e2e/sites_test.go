@@ -12,11 +12,11 @@ import (
 const busy, idle = 5, 3
 
 // TestSites are the tests that have a system of their own, which they may break. So many run at the same time as two cores are
-// for: two busy ones with four others, or three with two. What must be right within seconds of a fault is not, where ten times
+// for: two busy ones with two others, or five others. What must be right within seconds of a fault is not, where ten times
 // as much runs as there are cores. The longest come first, so that none is left to the end alone.
 func TestSites(t *testing.T) {
 	t.Parallel()
-	cores := semaphore.NewWeighted(2*busy + 4*idle)
+	cores := semaphore.NewWeighted(2*busy + 2*idle)
 	var running sync.WaitGroup
 	for _, c := range []struct {
 		name   string

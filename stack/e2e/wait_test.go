@@ -9,7 +9,7 @@ import (
 
 const (
 	// soon bounds what takes milliseconds on an idle system; the tests share two cores.
-	soon = 60 * time.Second
+	soon = 2 * time.Minute
 	// pollEvery is the least pause between two questions while waiting, pollEveryMax what it grows to.
 	pollEvery, pollEveryMax = 5 * time.Millisecond, 100 * time.Millisecond
 	// lookEvery is the time between two looks at what must stay as it is.
