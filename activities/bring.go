@@ -41,8 +41,8 @@ func (how bringing) done(a pdns.Applied, now time.Time) bool {
 }
 
 // bringRounds is how many versions of a zone are brought in a row. One that changes
-// faster than it can be brought is left to the syncs of its later changes then: the
-// zone's lock and its place among those at once are not held for ever.
+// faster than it can be brought is left to the syncs of its later changes then, and
+// neither keeps its place among those at once nor a `pause` waiting for ever.
 const bringRounds = 4
 
 // bringToNewest is the one function through which every zone of this
@@ -59,7 +59,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 	}
 	var did string // to the version before
 	var gone int64 // the last version whose content was not kept any more
-	for rounds := 0; ; {
+	for rounds, older := 0, false; ; {
 		before, _, err := s.Applied.Get(zone)
 		if err != nil {
 			return ApplyZoneResult{}, err
@@ -72,6 +72,9 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 			return ApplyZoneResult{Outcome: AppliedNone}, nil
 		case err != nil:
 			return ApplyZoneResult{}, fmt.Errorf("ask NATS for the newest version: %w", err)
+		case before.Version > newest.Version && !older: // the follower may be just at it
+			older = true
+			continue
 		case before.Version > newest.Version:
 			return ApplyZoneResult{}, newerApplied(newest, s.ID, before.Version)
 		case did != "" && before.Stands(newest.Version):
@@ -103,7 +106,7 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 
 // bringTo brings a zone to v, which was the newest version a moment ago, and returns
 // what it is now. An empty outcome says that v is not the newest any more, and that
-// what came since may not be served.
+// what came since may not be served. Of how, what was done once is taken out.
 func (s *Secondary) bringTo(ctx context.Context, v pdns.Version, open opener, how *bringing) (outcome string, applied pdns.Applied, err error) {
 	if how.turn != nil {
 		free, err := how.turn(ctx)
@@ -125,7 +128,7 @@ func (s *Secondary) bringTo(ctx context.Context, v pdns.Version, open opener, ho
 	switch {
 	case err != nil:
 		return "", applied, err
-	case applied.Version > v.Version: // the follower brought it since
+	case applied.Version > v.Version: // somebody brought it since
 		if !applied.Distrusted && s.stands(ctx, pdns.Version{Zone: v.Zone, Version: applied.Version, Serial: applied.Serial, Deleted: applied.Deleted}) {
 			outcome = AppliedCurrent
 		}

@@ -18,8 +18,8 @@ const (
 	bulkAtOnce = 6
 	// underWayAtOnce is how many of them are asked for meanwhile, or are ready to be
 	// brought: NATS may be a tenth of a second away, and is asked twice for each. What
-	// they carry is at most 128 KiB each.
-	underWayAtOnce = 128
+	// they carry is at most 128 KiB each, and comes over one connection.
+	underWayAtOnce = 64
 )
 
 // places bounds what is done at once. The zero value is ready; n is the same in each call.
@@ -56,37 +56,70 @@ type brought struct {
 // errLater says that a zone was left to whoever brings the next ones.
 var errLater = errors.New("there is no time left to begin it")
 
+// crowd is the zones of one batch, or of one piece of a full compare.
+type crowd struct {
+	*Secondary
+	// until is when none is begun any more but the first; zero means never.
+	until time.Time
+	// line is held by the one of them that is next: crowds take turns, however many
+	// zones of one are under way.
+	line places
+
+	one atomic.Bool // was begun
+}
+
+func (c *crowd) late() bool {
+	return c.one.Load() && !c.until.IsZero() && time.Now().After(c.until)
+}
+
+// turn waits until it is the turn of a zone, and takes it until free is called.
+// Nothing is begun too late, nor once the secondary is paused.
+func (c *crowd) turn(ctx context.Context, begun *atomic.Bool) (free func(), err error) {
+	if err := c.line.take(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer c.line.free()
+	if c.late() && !begun.Load() { // and does not wait for the turn of another crowd
+		return nil, errLater
+	}
+	if err := c.turns.take(ctx, bulkAtOnce); err != nil {
+		return nil, err
+	}
+	switch {
+	case begun.Load():
+	case c.late():
+		err = errLater
+	case !c.Gate.IsOpen():
+		err = pausedError(c.ID)
+	}
+	if err != nil {
+		c.turns.free()
+		return nil, err
+	}
+	begun.Store(true)
+	c.one.Store(true)
+	return c.turns.free, nil
+}
+
 // bringAll brings each of zones to its newest version and counts done up. But for one,
 // none is begun after until, unless that is zero; later are those that were not. The
 // error is that of ctx; what is wrong with single zones is in the result.
 func (s *Secondary) bringAll(ctx context.Context, zones []string, how bringing, done *atomic.Int64, until time.Time) (result *brought, later []string, err error) {
 	result = &brought{outcomes: make(map[string]int)}
 	begun := make([]atomic.Bool, len(zones))
-	var any atomic.Bool
-	tooLate := func() bool { return any.Load() && !until.IsZero() && time.Now().After(until) }
+	all := crowd{Secondary: s, until: until}
 	var group errgroup.Group
 	for i, zone := range zones {
-		if tooLate() || s.underWay.take(ctx, underWayAtOnce) != nil {
+		if all.late() || s.underWay.take(ctx, underWayAtOnce) != nil {
 			break
 		}
 		one := how
-		one.turn = func(ctx context.Context) (func(), error) {
-			if err := s.turns.take(ctx, bulkAtOnce); err != nil {
-				return nil, err
-			}
-			if tooLate() && !begun[i].Load() {
-				s.turns.free()
-				return nil, errLater
-			}
-			begun[i].Store(true)
-			any.Store(true)
-			return s.turns.free, nil
-		}
+		one.turn = func(ctx context.Context) (func(), error) { return all.turn(ctx, &begun[i]) }
 		group.Go(func() error {
 			defer s.underWay.free()
 			if s.bringOne(ctx, zone, one, result) {
 				begun[i].Store(true)
-				any.Store(true)
+				all.one.Store(true)
 				done.Add(1)
 			}
 			return nil

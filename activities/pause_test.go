@@ -13,6 +13,7 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
 
 func requirePaused(t *testing.T, err error) {
@@ -105,4 +106,38 @@ func TestADrainWaitsForWhatIsUnderWay(t *testing.T) {
 			return false
 		}
 	})
+}
+
+// Nor does it wait for those of a batch or a full compare that have not had their turn: they are left.
+func TestZonesWaitingForTheirTurnAreLeftToTheResume(t *testing.T) {
+	f := newFlushTest(t, 0)
+	const zones = 40
+	f.publish(zones)
+	f.secondary.Gate = &activities.Gate{}
+	f.secondary.Gate.Open()
+	held := heldUp{f.Client, make(chan struct{}, zones), make(chan struct{})}
+	f.secondary.PowerDNS = held
+	ended := make(chan error)
+	go func() {
+		_, err := run[activities.ReconcileZonesResult](f.secondary, f.secondary.ReconcileZones, activities.ReconcileZonesInput{})
+		ended <- err
+	}()
+	<-held.making
+	idle := f.secondary.Gate.Close()
+	close(held.goOn)
+	requirePaused(t, <-ended)
+	<-idle
+	require.Less(t, len(held.making), zones/2)
+}
+
+// heldUp makes no zone before it may.
+type heldUp struct {
+	*api.Client
+	making, goOn chan struct{}
+}
+
+func (h heldUp) CreateFilledZone(ctx context.Context, zone, master, account, text string, hollow bool) error {
+	h.making <- struct{}{}
+	<-h.goOn
+	return h.Client.CreateFilledZone(ctx, zone, master, account, text, hollow)
 }
