@@ -19,7 +19,7 @@ import (
 // maxLag is primary.max_lag where there are several primaries, standbyMaxLag where one has a standby, see package system.
 const (
 	maxLag        = 12 * time.Second
-	standbyMaxLag = 30 * time.Second
+	standbyMaxLag = 60 * time.Second
 )
 
 // primaries is a system with two of them. What the site itself knows as the primary is the first one, on the database that

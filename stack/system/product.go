@@ -129,7 +129,7 @@ func (s *System) writeProductConfig(st *state, name, settings string) error {
 	if isPrimary(name) {
 		switch {
 		case s.topology.Standby:
-			fields["MaxLag"] = "30s" // more than it takes to find out, on a busy machine, that the other primary is dead
+			fields["MaxLag"] = "60s" // more than it takes to find out, on a busy machine, that the other primary is dead
 		case s.topology.replicated():
 			fields["MaxLag"] = "12s"
 		}
