@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -176,5 +175,5 @@ func (p publication) open(context.Context, pdns.Version) (func(context.Context) 
 	if len(p.content) == 0 {
 		return nil, errors.New("the content lies in an object, or that of its base does")
 	}
-	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.content)), nil }, nil
+	return inMemory(p.content), nil
 }

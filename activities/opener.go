@@ -16,13 +16,16 @@ type opener func(ctx context.Context, v pdns.Version) (func(context.Context) (io
 // keeps it elsewhere.
 func (s *Secondary) carried(data []byte) opener {
 	return func(_ context.Context, v pdns.Version) (func(context.Context) (io.ReadCloser, error), error) {
-		return func(ctx context.Context) (io.ReadCloser, error) {
-			if len(data) == 0 {
-				return openContent(ctx, s.Versions, v)
-			}
-			return io.NopCloser(bytes.NewReader(data)), nil
-		}, nil
+		if len(data) > 0 {
+			return inMemory(data), nil
+		}
+		return func(ctx context.Context) (io.ReadCloser, error) { return openContent(ctx, s.Versions, v) }, nil
 	}
+}
+
+// inMemory opens content that is at hand.
+func inMemory(data []byte) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 }
 
 // read returns the content of v from its beginning.

@@ -151,7 +151,8 @@ func (r ApplyZoneResult) fallsShort(published int64) bool {
 // returns once PowerDNS was seen to serve it.
 //
 // Doing it twice, late or beside another one is harmless: it asks for the newest
-// version itself, and finds nothing to do when that is served. It never goes back: with no answer from NATS it fails.
+// version itself, and finds nothing to do when that is served. It never goes back:
+// with no answer from NATS it fails.
 func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
 	started := time.Now()
