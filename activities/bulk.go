@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -21,24 +22,6 @@ const (
 	// they carry is at most 128 KiB each, and comes over one connection.
 	underWayAtOnce = 64
 )
-
-// places bounds what is done at once. The zero value is ready; n is the same in each call.
-type places struct {
-	once  sync.Once
-	taken chan struct{}
-}
-
-func (p *places) take(ctx context.Context, n int) error {
-	p.once.Do(func() { p.taken = make(chan struct{}, n) })
-	select {
-	case p.taken <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (p *places) free() { <-p.taken }
 
 // brought is what became of many zones.
 type brought struct {
@@ -63,7 +46,7 @@ type crowd struct {
 	until time.Time
 	// line is held by the one of them that is next: crowds take turns, however many
 	// zones of one are under way.
-	line places
+	line *semaphore.Weighted
 
 	one atomic.Bool // was begun
 }
@@ -75,14 +58,15 @@ func (c *crowd) late() bool {
 // turn waits until it is the turn of a zone, and takes it until free is called.
 // Nothing is begun too late, nor once the secondary is paused.
 func (c *crowd) turn(ctx context.Context, begun *atomic.Bool) (free func(), err error) {
-	if err := c.line.take(ctx, 1); err != nil {
+	if err := c.line.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer c.line.free()
+	defer c.line.Release(1)
 	if c.late() && !begun.Load() { // and does not wait for the turn of another crowd
 		return nil, errLater
 	}
-	if err := c.turns.take(ctx, bulkAtOnce); err != nil {
+	turns := c.turns.of(bulkAtOnce)
+	if err := turns.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	switch {
@@ -93,12 +77,12 @@ func (c *crowd) turn(ctx context.Context, begun *atomic.Bool) (free func(), err 
 		err = pausedError(c.ID)
 	}
 	if err != nil {
-		c.turns.free()
+		turns.Release(1)
 		return nil, err
 	}
 	begun.Store(true)
 	c.one.Store(true)
-	return c.turns.free, nil
+	return func() { turns.Release(1) }, nil
 }
 
 // bringAll brings each of zones to its newest version and counts done up. But for one,
@@ -107,16 +91,17 @@ func (c *crowd) turn(ctx context.Context, begun *atomic.Bool) (free func(), err 
 func (s *Secondary) bringAll(ctx context.Context, zones []string, how bringing, done *atomic.Int64, until time.Time) (result *brought, later []string, err error) {
 	result = &brought{outcomes: make(map[string]int)}
 	begun := make([]atomic.Bool, len(zones))
-	all := crowd{Secondary: s, until: until}
+	all := crowd{Secondary: s, until: until, line: semaphore.NewWeighted(1)}
+	underWay := s.underWay.of(underWayAtOnce)
 	var group errgroup.Group
 	for i, zone := range zones {
-		if all.late() || s.underWay.take(ctx, underWayAtOnce) != nil {
+		if all.late() || underWay.Acquire(ctx, 1) != nil {
 			break
 		}
 		one := how
 		one.turn = func(ctx context.Context) (func(), error) { return all.turn(ctx, &begun[i]) }
 		group.Go(func() error {
-			defer s.underWay.free()
+			defer underWay.Release(1)
 			if s.bringOne(ctx, zone, one, result) {
 				begun[i].Store(true)
 				all.one.Store(true)

@@ -13,7 +13,6 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
-	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
 
 func requirePaused(t *testing.T, err error) {
@@ -115,7 +114,7 @@ func TestZonesWaitingForTheirTurnAreLeftToTheResume(t *testing.T) {
 	f.publish(zones)
 	f.secondary.Gate = &activities.Gate{}
 	f.secondary.Gate.Open()
-	held := heldUp{f.Client, make(chan struct{}, zones), make(chan struct{})}
+	held := heldUp{f.Client, make(chan string, zones), make(chan struct{})}
 	f.secondary.PowerDNS = held
 	ended := make(chan error)
 	go func() {
@@ -128,16 +127,4 @@ func TestZonesWaitingForTheirTurnAreLeftToTheResume(t *testing.T) {
 	requirePaused(t, <-ended)
 	<-idle
 	require.Less(t, len(held.making), zones/2)
-}
-
-// heldUp makes no zone before it may.
-type heldUp struct {
-	*api.Client
-	making, goOn chan struct{}
-}
-
-func (h heldUp) CreateFilledZone(ctx context.Context, zone, master, account, text string, hollow bool) error {
-	h.making <- struct{}{}
-	<-h.goOn
-	return h.Client.CreateFilledZone(ctx, zone, master, account, text, hollow)
 }

@@ -3,9 +3,6 @@ package activities
 import (
 	"context"
 	"math"
-	"sync"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // storing keeps calls that delete a zone apart from the others that have PowerDNS store
@@ -13,10 +10,7 @@ import (
 // ("database is locked") where another one is being stored. The zero value is ready.
 //
 // What PowerDNS stores of a transfer it stores by itself, at no known time.
-type storing struct {
-	once  sync.Once
-	calls *semaphore.Weighted
-}
+type storing struct{ calls places }
 
 // beside makes a call when no zone is being deleted, unless ctx ends before; others may
 // store meanwhile.
@@ -30,10 +24,10 @@ func (s *storing) alone(ctx context.Context, call func() error) error {
 }
 
 func (s *storing) taking(ctx context.Context, n int64, call func() error) error {
-	s.once.Do(func() { s.calls = semaphore.NewWeighted(math.MaxInt64) })
-	if err := s.calls.Acquire(ctx, n); err != nil {
+	calls := s.calls.of(math.MaxInt64)
+	if err := calls.Acquire(ctx, n); err != nil {
 		return err
 	}
-	defer s.calls.Release(n)
+	defer calls.Release(n)
 	return call()
 }
