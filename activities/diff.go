@@ -27,7 +27,7 @@ type predecessor struct {
 // predecessor begins to ask for the content of last. Only a change that was just
 // made is worth it: many secondaries have the version before.
 func (p *Primary) predecessor(ctx context.Context, last pdns.Version, in ExportZoneInput) *predecessor {
-	if last.Version == 0 || !in.Taken || last.Deleted || last.Signed || last.Unproven() || last.Object != "" || last.Records > diffRecords {
+	if last.Version == 0 || !in.Taken || in.Proxied == pdns.ProxiedDelete || last.Deleted || last.Signed || last.Unproven() || last.Object != "" || last.Records > diffRecords {
 		return nil
 	}
 	before := &predecessor{version: last, reading: make(chan struct{})}

@@ -19,7 +19,8 @@ import (
 // distributed is of no interest, nor why it could not be had.
 //
 // Where it is known what the API would say, the content says all. PowerDNS's answer
-// to the creation of a zone has all of it too.
+// to the creation of a zone has all of it too. What an API call has deleted is most
+// likely gone, and is not asked for its content before the API has said otherwise.
 func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in ExportZoneInput, content *spool) (leftOut string, _ pulled, _ error) {
 	if in.Answer != nil {
 		if leftOut, found, err := p.readAnswer(ctx, zone, in.Answer, content); err == nil {
@@ -37,6 +38,11 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in E
 			return "", pulled{}, err
 		}
 	}
+	if in.Proxied == pdns.ProxiedDelete {
+		if leftOut, _, err := p.settings(ctx, zone); err != nil || leftOut != "" {
+			return leftOut, pulled{}, err
+		}
+	}
 	pulling, cancel := context.WithCancel(ctx)
 	var pull sync.WaitGroup
 	defer pull.Wait()
@@ -44,20 +50,27 @@ func (p *Primary) look(ctx context.Context, zone string, last pdns.Version, in E
 	var found pulled
 	var pullErr error
 	pull.Go(func() { found, pullErr = p.pull(pulling, zone, last, content) })
-	_, ended := trace.Start(ctx, "export zone")
-	held, err := p.PowerDNS.Zone(ctx, zone)
-	ended(err)
-	if err != nil {
-		return "", pulled{}, err
-	}
-	if leftOut = p.leavesOut(held); leftOut != "" {
-		return leftOut, pulled{}, nil
+	leftOut, held, err := p.settings(ctx, zone)
+	if err != nil || leftOut != "" {
+		return leftOut, pulled{}, err
 	}
 	pull.Wait()
 	if pullErr != nil {
 		return "", pulled{}, p.explain(held, pullErr)
 	}
 	return "", found, nil
+}
+
+// settings asks the local PowerDNS what the zone is; leftOut says why it is not
+// distributed, if it is not.
+func (p *Primary) settings(ctx context.Context, zone string) (leftOut string, held api.Zone, err error) {
+	_, ended := trace.Start(ctx, "export zone")
+	held, err = p.PowerDNS.Zone(ctx, zone)
+	ended(err)
+	if err != nil {
+		return "", held, err
+	}
+	return p.leavesOut(held), held, nil
 }
 
 // knows says that the zone is there and is distributed, if its content can be had: it
