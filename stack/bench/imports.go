@@ -128,7 +128,7 @@ func (b *bench) spread(ctx context.Context, w *way, n int, zone func(int) string
 
 // watchPace is the time between the changes that are made during an import: seldom enough that the import, not they, is
 // measured.
-const watchPace = time.Second
+const watchPace = 3 * time.Second
 
 // importWatched is importOf with changes of another zone meanwhile.
 func (b *bench) importWatched(ctx context.Context, w *way, n int, single samples) (result imported, err error) {
