@@ -3,6 +3,7 @@ module github.com/pdns-distribute/pdns-distribute
 go 1.26.7
 
 require (
+	github.com/google/renameio/v2 v2.0.2
 	github.com/google/uuid v1.6.0
 	github.com/hashicorp/consul/api v1.34.5
 	github.com/klauspost/compress v1.20.3

@@ -122,7 +122,7 @@ func (p *primary) startTrigger(ctx context.Context) error {
 	keep := upkeep.New(upkeep.Upkeep{
 		JetStream: p.jetStream, Broker: p.broker, Temporal: p.temporal, Namespace: p.conf.Temporal.Namespace,
 		Schedules: schedules(p.conf), Versions: p.versions, Holds: p.guard, Resume: p.dispatcher.ResumeHold,
-		Logger: p.logger, OnRecreated: p.recheck,
+		Logger: p.logger, OnRecreated: p.recheck, OwedFile: filepath.Join(p.conf.Host.StateDir, "owed.json"),
 	})
 	taking := events.Config{
 		JetStream: p.jetStream, Dispatcher: p.dispatcher, Proven: p.key.Proven, Registerer: p.registry, Log: p.logger,

@@ -64,6 +64,9 @@ type Upkeep struct {
 	// made again, until it returns no error: a minute after one. It may wait for what
 	// it has started; one call is under way at a time. Optional.
 	OnRecreated func(ctx context.Context, what []string) error
+	// OwedFile keeps what OnRecreated has not taken yet, for the next process; empty
+	// keeps nothing.
+	OwedFile string
 
 	wake  chan struct{}
 	youth time.Duration
@@ -126,7 +129,8 @@ func (u *Upkeep) ensureBroker(ctx context.Context) ([]string, error) {
 // ctx ends. Failures are logged when they change and tried again within seconds.
 func (u *Upkeep) Run(ctx context.Context) {
 	parts := u.parts()
-	u.state = &outage.Log{Logger: u.Logger, What: "what follows a loss of data"}
+	u.state, u.note = &outage.Log{Logger: u.Logger, What: "what follows a loss of data"}, owed(u.OwedFile)
+	u.recall()
 	defer u.hangUp()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -198,17 +202,19 @@ func (u *Upkeep) pass(ctx context.Context, parts []*part) {
 		if len(lost) > 0 {
 			lookNow(parts[i+1:]) // more will be missing
 		}
+		u.add(lost)
 		again = append(again, lost...)
 	}
-	again = append(again, firstMade(parts)...)
+	made := firstMade(parts)
+	u.add(made)
 	if ctx.Err() != nil {
 		return
 	}
-	if len(again) > 0 {
+	if again = append(again, made...); len(again) > 0 {
 		slices.Sort(again)
 		u.Logger.Warn("made again what had been lost", "what", again)
 	}
-	u.tell(ctx, again, u.OnRecreated)
+	u.tell(ctx, u.OnRecreated)
 }
 
 // lookNow has parts looked at in this pass, whatever their interval.

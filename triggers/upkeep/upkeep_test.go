@@ -2,7 +2,10 @@ package upkeep_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -30,6 +33,10 @@ var schedules = []temporal.Schedule{{
 
 // recreated collects what upkeep says had been lost.
 type recreated struct {
+	// owed is the file of what was not taken, refused the answer to what is told.
+	owed    string
+	refused error
+
 	mu  sync.Mutex
 	all []string
 }
@@ -38,7 +45,7 @@ func (r *recreated) add(_ context.Context, what []string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = append(r.all, what...)
-	return nil
+	return r.refused
 }
 
 func (r *recreated) list() []string {
@@ -53,7 +60,7 @@ func run(t *testing.T, s *stacktest.Stack, tc client.Client, youth time.Duration
 	_, js := brokertest.Connect(t, s, "primary")
 	u := upkeep.New(upkeep.Upkeep{
 		JetStream: js, Broker: brokertest.Config(s, "primary"), Temporal: tc, Namespace: "default", Schedules: schedules,
-		Versions: versions.New(js), Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), OnRecreated: lost.add,
+		Versions: versions.New(js), Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), OnRecreated: lost.add, OwedFile: lost.owed,
 	})
 	u.SetYouth(youth)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -150,5 +157,25 @@ func TestUpkeep(t *testing.T) {
 	stop()
 	if lost := fourth.list(); !slices.Equal(lost, []string{"KV_pdns-secondaries"}) {
 		t.Errorf("lost are %v", lost)
+	}
+
+	// Nobody takes it, and the process ends: the next one tells it, though nothing is missing any more.
+	untaken := recreated{owed: filepath.Join(t.TempDir(), "owed.json"), refused: errors.New("Temporal is away")}
+	u, stop = run(t, s, tc, 0, &untaken)
+	if err := js.DeleteKeyValue(t.Context(), broker.BucketGuard); err != nil {
+		t.Fatal(err)
+	}
+	eventually.True(t, 10*time.Second, "the guard's bucket is told", func() bool { u.Wake(); return len(untaken.list()) > 0 })
+	stop()
+	next := recreated{owed: untaken.owed}
+	u, stop = run(t, s, tc, time.Minute, &next)
+	eventually.True(t, 10*time.Second, "nothing is owed any more", func() bool {
+		u.Wake()
+		_, err := os.Stat(next.owed)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	stop()
+	if lost := next.list(); !slices.Equal(lost, []string{"KV_pdns-guard"}) {
+		t.Errorf("the next process tells %v", lost)
 	}
 }
