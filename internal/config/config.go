@@ -89,9 +89,9 @@ type Host struct {
 	// 63 of a-z, 0-9 and "-". By default the host's name in lower case, each dot
 	// a dash.
 	ID string `mapstructure:"id"`
-	// StateDir is the folder for the outbox, the applied versions and a
-	// self-made certificate. Made when it is missing. Each role needs one of
-	// its own.
+	// StateDir is the folder for the outbox, the applied versions, what is to be
+	// checked after a loss, and a self-made certificate. Made when it is missing.
+	// Each role needs one of its own.
 	StateDir string `mapstructure:"state_dir"`
 }
 

@@ -137,8 +137,14 @@ func selfSigned(names []string, now time.Time) (cert, key []byte, err error) {
 // replaceFile writes a PEM file such that it is there as a whole or not at all,
 // and never readable by others than mode allows.
 func replaceFile(path, kind string, der []byte, mode os.FileMode) error {
-	err := renameio.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode,
-		renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup() //nolint:errcheck // it fails once the file is in place
+	if err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der}); err == nil {
+		err = f.CloseAtomicallyReplace()
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

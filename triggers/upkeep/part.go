@@ -20,6 +20,9 @@ type part struct {
 	// nothing; nil where that cannot be known.
 	oldest func(context.Context) (time.Time, error)
 
+	// note keeps what was made for the next process.
+	note func(made []string)
+
 	state outage.Log
 	next  time.Time
 	// stood says that all of it was there, or made, once in this process:
@@ -42,11 +45,12 @@ func (p *part) look(ctx context.Context, youth time.Duration) (again []string) {
 	if err == nil && !p.stood {
 		err = p.noteAge(ctx, youth)
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
 	if len(created) > 0 {
+		p.note(created)
 		p.log.Info("made what was missing", "by", p.what, "created", created)
+	}
+	if ctx.Err() != nil { // the next process finds the note
+		return nil
 	}
 	stood := p.stood
 	if !stood {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -64,39 +63,24 @@ type Upkeep struct {
 	// made again, until it returns no error: a minute after one. It may wait for what
 	// it has started; one call is under way at a time. Optional.
 	OnRecreated func(ctx context.Context, what []string) error
-	// OwedFile keeps what OnRecreated has not taken yet, for the next process; empty
-	// keeps nothing.
+	// OwedFile keeps what OnRecreated is still to be called with, for the next process;
+	// empty keeps nothing.
 	OwedFile string
 
 	wake  chan struct{}
 	youth time.Duration
-	early *early
+	made  *note
+	noted *outage.Log
 	telling
 }
 
-// early is what was made in NATS between the passes.
-type early struct {
-	mu   sync.Mutex
-	made []string
-}
-
-func (e *early) add(made []string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.made = append(e.made, made...)
-}
-
-func (e *early) take() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	made := e.made
-	e.made = nil
-	return made
-}
-
-// New returns u ready to run.
+// New returns u ready to run, with what an earlier process owes.
 func New(u Upkeep) *Upkeep {
-	u.wake, u.youth, u.early = make(chan struct{}, 1), youth, &early{}
+	u.wake, u.youth, u.made = make(chan struct{}, 1), youth, &note{path: u.OwedFile}
+	u.noted = &outage.Log{Logger: u.Logger, What: "the note of what was lost"}
+	left, err := u.made.recall()
+	u.noting(err)
+	u.untold = left
 	return &u
 }
 
@@ -114,7 +98,7 @@ func (u *Upkeep) Wake() {
 func (u *Upkeep) EnsureBroker(ctx context.Context) error {
 	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
 	if len(created) > 0 {
-		u.early.add(created)
+		u.noting(u.made.addEarly(created))
 		u.Wake()
 	}
 	return err
@@ -122,15 +106,23 @@ func (u *Upkeep) EnsureBroker(ctx context.Context) error {
 
 func (u *Upkeep) ensureBroker(ctx context.Context) ([]string, error) {
 	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
-	return append(u.early.take(), created...), err
+	return append(u.made.takeEarly(), created...), err
+}
+
+// noting tells how it goes with the note.
+func (u *Upkeep) noting(err error) {
+	if err != nil {
+		u.noted.Failed(err)
+	} else {
+		u.noted.OK()
+	}
 }
 
 // Run looks after everything at once and then each part in its interval, until
 // ctx ends. Failures are logged when they change and tried again within seconds.
 func (u *Upkeep) Run(ctx context.Context) {
 	parts := u.parts()
-	u.state, u.note = &outage.Log{Logger: u.Logger, What: "what follows a loss of data"}, owed(u.OwedFile)
-	u.recall()
+	u.state = &outage.Log{Logger: u.Logger, What: "what follows a loss of data"}
 	defer u.hangUp()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -190,6 +182,7 @@ func (u *Upkeep) parts() []*part {
 	}
 	for _, p := range parts {
 		p.log, p.state = u.Logger, outage.Log{Logger: u.Logger, What: p.what}
+		p.note = func(made []string) { u.noting(u.made.add(made)) }
 	}
 	return parts
 }
@@ -202,19 +195,28 @@ func (u *Upkeep) pass(ctx context.Context, parts []*part) {
 		if len(lost) > 0 {
 			lookNow(parts[i+1:]) // more will be missing
 		}
-		u.add(lost)
 		again = append(again, lost...)
 	}
-	made := firstMade(parts)
-	u.add(made)
+	again = append(again, firstMade(parts)...)
 	if ctx.Err() != nil {
 		return
 	}
-	if again = append(again, made...); len(again) > 0 {
+	if len(again) > 0 {
 		slices.Sort(again)
 		u.Logger.Warn("made again what had been lost", "what", again)
 	}
-	u.tell(ctx, u.OnRecreated)
+	u.tell(ctx, again, u.OnRecreated)
+	u.settle(parts)
+}
+
+// settle empties the note where nothing is to be told any more, and nothing was made of
+// which it is not known yet whether it had been lost.
+func (u *Upkeep) settle(parts []*part) {
+	if u.pending() || slices.ContainsFunc(parts, func(p *part) bool { return len(p.made) > 0 }) {
+		u.noting(u.made.retry())
+		return
+	}
+	u.noting(u.made.settle())
 }
 
 // lookNow has parts looked at in this pass, whatever their interval.

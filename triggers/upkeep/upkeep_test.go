@@ -159,23 +159,42 @@ func TestUpkeep(t *testing.T) {
 		t.Errorf("lost are %v", lost)
 	}
 
-	// Nobody takes it, and the process ends: the next one tells it, though nothing is missing any more.
-	untaken := recreated{owed: filepath.Join(t.TempDir(), "owed.json"), refused: errors.New("Temporal is away")}
+	// What an ended process owes, the next one tells, though nothing is missing any more: what nobody took,
+	// what was made for one who could not wait, and what was made before all stood for the first time.
+	owed := filepath.Join(t.TempDir(), "state", "owed.json")
+	untaken := recreated{owed: owed, refused: errors.New("no secondary")}
 	u, stop = run(t, s, tc, 0, &untaken)
 	if err := js.DeleteKeyValue(t.Context(), broker.BucketGuard); err != nil {
 		t.Fatal(err)
 	}
 	eventually.True(t, 10*time.Second, "the guard's bucket is told", func() bool { u.Wake(); return len(untaken.list()) > 0 })
 	stop()
-	next := recreated{owed: untaken.owed}
+	if err := js.DeleteKeyValue(t.Context(), broker.BucketHeld); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.EnsureBroker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop(t, "temporal")
+	if err := js.DeleteKeyValue(t.Context(), broker.BucketZones); err != nil {
+		t.Fatal(err)
+	}
+	u, stop = run(t, s, tc, 0, &untaken)
+	eventually.True(t, 10*time.Second, "the zones' bucket stands", func() bool {
+		_, err := js.KeyValue(t.Context(), broker.BucketZones)
+		return err == nil
+	})
+	stop()
+	s.StartProc(t, "temporal")
+	next := recreated{owed: owed}
 	u, stop = run(t, s, tc, time.Minute, &next)
-	eventually.True(t, 10*time.Second, "nothing is owed any more", func() bool {
+	eventually.True(t, 30*time.Second, "nothing is owed any more", func() bool {
 		u.Wake()
-		_, err := os.Stat(next.owed)
+		_, err := os.Stat(owed)
 		return errors.Is(err, fs.ErrNotExist)
 	})
 	stop()
-	if lost := next.list(); !slices.Equal(lost, []string{"KV_pdns-guard"}) {
+	if lost := next.list(); !slices.Equal(lost, []string{"KV_pdns-guard", "KV_pdns-held", "KV_pdns-zones"}) {
 		t.Errorf("the next process tells %v", lost)
 	}
 }
