@@ -3,7 +3,6 @@ package activities_test
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,18 +25,16 @@ func (h heldUp) CreateFilledZone(ctx context.Context, zone, master, account, tex
 	return h.Client.CreateFilledZone(ctx, zone, master, account, text, hollow)
 }
 
-// fetched tells that a zone's version was asked for.
+// fetched tells which zones' versions were asked for, and that they are there.
 type fetched struct {
 	activities.Subscriber
-	zone  string
-	asked func()
+	zones chan string
 }
 
 func (f fetched) Fetch(ctx context.Context, zone string) (pdns.Version, []byte, error) {
-	if zone == f.zone {
-		f.asked()
-	}
-	return f.Subscriber.Fetch(ctx, zone)
+	v, content, err := f.Subscriber.Fetch(ctx, zone)
+	f.zones <- zone
+	return v, content, err
 }
 
 // However many zones of one batch wait for their turn, those of another come between them.
@@ -47,8 +44,8 @@ func TestASmallBatchDoesNotWaitForALargeOne(t *testing.T) {
 	zones := f.publish(large + 1)
 	small := zones[large]
 	held := heldUp{f.Client, make(chan string, large+1), make(chan struct{})}
-	asked := make(chan struct{})
-	f.secondary.PowerDNS, f.secondary.Versions = held, fetched{f.store, small, sync.OnceFunc(func() { close(asked) })}
+	asked := make(chan string, 3*(large+1)) // each again once it is brought
+	f.secondary.PowerDNS, f.secondary.Versions = held, fetched{f.store, asked}
 	ended := make(chan error, 2)
 	begin := func(zones ...string) {
 		go func() {
@@ -57,16 +54,18 @@ func TestASmallBatchDoesNotWaitForALargeOne(t *testing.T) {
 		}()
 	}
 	begin(zones[:large]...)
-	first := <-held.making
+	for range large { // none is brought before it may
+		<-asked
+	}
 	begin(small)
-	<-asked
-	made := []string{first}
-	for made[len(made)-1] != small {
+	require.Equal(t, small, <-asked)
+	made := []string{<-held.making}
+	for made[len(made)-1] != small && len(made) < large {
 		held.goOn <- struct{}{}
 		made = append(made, <-held.making)
 	}
-	require.Less(t, len(made), large/2, strings.Join(made, " "))
 	close(held.goOn)
 	require.NoError(t, <-ended)
 	require.NoError(t, <-ended)
+	require.Less(t, len(made), large/2, strings.Join(made, " "))
 }

@@ -1,7 +1,9 @@
 package activities_test
 
 import (
+	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -146,4 +148,31 @@ func deleted(t *testing.T, _ hosts, zone string) { call(t, http.MethodDelete, "/
 
 func excluded(_ *testing.T, h hosts, zone string) {
 	h.primary.Selection = pdns.Selection{Exclude: []string{zone}}
+}
+
+// PowerDNS is not asked for the content of what an API call has deleted. Where that was made again at once, it is.
+func TestADeletedZoneIsNotTransferred(t *testing.T) {
+	h := newHosts(t)
+	const zone = "untransferred.example."
+	makeZone(t, zone)
+	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+	require.NoError(t, err)
+	call(t, http.MethodDelete, "/zones/"+zone, nil)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	deaf := *h.primary
+	deaf.DNSAddress = listener.Addr().String()
+	gone, err := export(&deaf, activities.ExportZoneInput{Zone: zone, Proxied: pdns.ProxiedDelete})
+	require.NoError(t, err)
+	require.True(t, gone.Version.Deleted)
+	require.NoError(t, listener.(*net.TCPListener).SetDeadline(time.Now().Add(100*time.Millisecond)))
+	_, err = listener.Accept()
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it was asked for the zone")
+
+	makeZone(t, zone)
+	again, err := export(h.primary, activities.ExportZoneInput{Zone: zone, Proxied: pdns.ProxiedDelete})
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, again.Outcome)
+	require.False(t, again.Version.Deleted)
 }
