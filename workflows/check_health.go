@@ -92,7 +92,7 @@ func (h *healthCheck) other(ctx workflow.Context, check Check, in CheckInput) *S
 	if err != nil {
 		ended.Outcome, ended.Error = OutcomeFailed, fmt.Sprintf("%s has no report yet: %s", check.ID, failureText(err))
 	}
-	if ended.Outcome != OutcomeInSync {
+	if ended.Outcome != OutcomeInSync && h.result.Outcome != OutcomeFailed {
 		h.result.Outcome = OutcomePartial
 	}
 	return ended

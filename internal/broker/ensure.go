@@ -65,7 +65,8 @@ func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 	defer cancel()
 	have, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		have, err = js.CreateStream(ctx, want)
+		// Not given up with ctx: NATS may make it all the same, and nobody would say so.
+		have, err = js.CreateStream(context.WithoutCancel(ctx), want)
 		if err == nil {
 			return true, nil
 		}

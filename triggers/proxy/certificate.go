@@ -141,7 +141,7 @@ func replaceFile(path, kind string, der []byte, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup() //nolint:errcheck // it fails once the file is in place
+	defer f.Cleanup() //nolint:errcheck // nothing is left to do once the file is in place; else the first error counts
 	if err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der}); err == nil {
 		err = f.CloseAtomicallyReplace()
 	}

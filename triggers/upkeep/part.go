@@ -25,6 +25,8 @@ type part struct {
 
 	state outage.Log
 	next  time.Time
+	// began is when it was first looked at.
+	began time.Time
 	// stood says that all of it was there, or made, once in this process:
 	// whatever is missing later had been lost.
 	stood bool
@@ -41,13 +43,16 @@ func (p *part) look(ctx context.Context, youth time.Duration) (again []string) {
 	if time.Now().Before(p.next) {
 		return nil
 	}
-	created, err := p.ensure(ctx)
-	if err == nil && !p.stood {
-		err = p.noteAge(ctx, youth)
+	if p.began.IsZero() {
+		p.began = time.Now()
 	}
+	created, err := p.ensure(ctx)
 	if len(created) > 0 {
 		p.note(created)
 		p.log.Info("made what was missing", "by", p.what, "created", created)
+	}
+	if err == nil && !p.stood {
+		err = p.noteAge(ctx, youth)
 	}
 	if ctx.Err() != nil { // the next process finds the note
 		return nil
@@ -75,7 +80,7 @@ func (p *part) noteAge(ctx context.Context, youth time.Duration) error {
 		return nil
 	}
 	oldest, err := p.oldest(ctx)
-	p.setUp = !oldest.IsZero() && time.Since(oldest) > youth
+	p.setUp = !oldest.IsZero() && p.began.Sub(oldest) > youth
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/guard"
@@ -63,20 +64,24 @@ type Upkeep struct {
 	// made again, until it returns no error: a minute after one. It may wait for what
 	// it has started; one call is under way at a time. Optional.
 	OnRecreated func(ctx context.Context, what []string) error
-	// OwedFile keeps what OnRecreated is still to be called with, for the next process;
-	// empty keeps nothing.
+	// OwedFile keeps what was made, for the next process, until OnRecreated has taken it or
+	// the system has turned out to be new; empty keeps nothing.
 	OwedFile string
 
 	wake  chan struct{}
 	youth time.Duration
 	made  *note
 	noted *outage.Log
+	// making is taken while what NATS lacks is made and handed to the passes: of two at
+	// once each would count what both have made.
+	making *semaphore.Weighted
 	telling
 }
 
 // New returns u ready to run, with what an earlier process owes.
 func New(u Upkeep) *Upkeep {
 	u.wake, u.youth, u.made = make(chan struct{}, 1), youth, &note{path: u.OwedFile}
+	u.making = semaphore.NewWeighted(1)
 	u.noted = &outage.Log{Logger: u.Logger, What: "the note of what was lost"}
 	left, err := u.made.recall()
 	u.noting(err)
@@ -96,6 +101,10 @@ func (u *Upkeep) Wake() {
 // EnsureBroker makes the streams and buckets in NATS that are missing, for one who
 // cannot wait for the next pass: that tells what had been lost.
 func (u *Upkeep) EnsureBroker(ctx context.Context) error {
+	if err := u.making.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer u.making.Release(1)
 	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
 	if len(created) > 0 {
 		u.noting(u.made.addEarly(created))
@@ -105,6 +114,10 @@ func (u *Upkeep) EnsureBroker(ctx context.Context) error {
 }
 
 func (u *Upkeep) ensureBroker(ctx context.Context) ([]string, error) {
+	if err := u.making.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer u.making.Release(1)
 	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
 	return append(u.made.takeEarly(), created...), err
 }
