@@ -41,11 +41,8 @@ func TestDeletedZonesAreNoLongerServed(t *testing.T) {
 
 func TestATombstoneNeedsEveryPrimary(t *testing.T) {
 	h := newHosts(t)
-	const zone = "peers.example."
-	makeZone(t, zone)
-	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
-	require.NoError(t, err)
-	call(t, http.MethodDelete, "/zones/"+zone, nil)
+	zone := publishedZones(t, h, 1)[0]
+	lost(t, zone)
 	h.primary.Peers = alone{others: []string{"primary-2"}}
 	gone, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
 	require.NoError(t, err)
@@ -67,11 +64,8 @@ func TestATombstoneNeedsEveryPrimary(t *testing.T) {
 // A primary that is stopped in an orderly way is not registered any more. It may hold the newer zone all the same.
 func TestAZoneIsNotGoneWithoutItsPublisher(t *testing.T) {
 	h := newHosts(t)
-	const zone = "publisher.example."
-	makeZone(t, zone)
-	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
-	require.NoError(t, err)
-	call(t, http.MethodDelete, "/zones/"+zone, nil)
+	zone := publishedZones(t, h, 1)[0]
+	lost(t, zone)
 	other := *h.primary
 	other.ID = "primary-2"
 	gone, err := export(&other, activities.ExportZoneInput{Zone: zone})
@@ -144,7 +138,7 @@ func TestATombstoneIsRaisedAboveWhatIsApplied(t *testing.T) {
 	}
 }
 
-func deleted(t *testing.T, _ hosts, zone string) { call(t, http.MethodDelete, "/zones/"+zone, nil) }
+func deleted(t *testing.T, _ hosts, zone string) { lost(t, zone) }
 
 func excluded(_ *testing.T, h hosts, zone string) {
 	h.primary.Selection = pdns.Selection{Exclude: []string{zone}}
@@ -153,11 +147,8 @@ func excluded(_ *testing.T, h hosts, zone string) {
 // PowerDNS is not asked for the content of what an API call has deleted. Where that was made again at once, it is.
 func TestADeletedZoneIsNotTransferred(t *testing.T) {
 	h := newHosts(t)
-	const zone = "untransferred.example."
-	makeZone(t, zone)
-	_, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
-	require.NoError(t, err)
-	call(t, http.MethodDelete, "/zones/"+zone, nil)
+	zone := publishedZones(t, h, 1)[0]
+	lost(t, zone)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()

@@ -70,20 +70,14 @@ func (n *note) takeEarly() []string {
 	return early
 }
 
-// settle empties the note, unless something was made since the pass.
-func (n *note) settle() error {
+// settle empties the note, unless something in it is pending or was made since the pass.
+// It writes what could not be written before.
+func (n *note) settle(pending bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.early) == 0 && len(n.what) > 0 {
+	if !pending && len(n.early) == 0 && len(n.what) > 0 {
 		n.what, n.unwritten = nil, true
 	}
-	return n.write()
-}
-
-// retry writes what could not be written before.
-func (n *note) retry() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	return n.write()
 }
 

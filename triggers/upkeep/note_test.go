@@ -23,7 +23,7 @@ func TestANoteThatCannotBeKept(t *testing.T) {
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.retry(); err != nil {
+	if err := n.settle(true); err != nil {
 		t.Error(err)
 	}
 	if left, err := (&note{path: path}).recall(); err != nil || !slices.Equal(left, []string{"streams"}) {
@@ -36,7 +36,7 @@ func TestANoteThatCannotBeKept(t *testing.T) {
 	if left, err := next.recall(); err == nil || len(left) != 1 {
 		t.Errorf("left are %v (%v)", left, err)
 	}
-	if err := next.settle(); err != nil {
+	if err := next.settle(false); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {

@@ -72,8 +72,7 @@ type Upkeep struct {
 	youth time.Duration
 	made  *note
 	noted *outage.Log
-	// making is taken while what NATS lacks is made and handed to the passes: of two at
-	// once each would count what both have made.
+	// making is taken while what NATS lacks is made.
 	making *semaphore.Weighted
 	telling
 }
@@ -101,25 +100,30 @@ func (u *Upkeep) Wake() {
 // EnsureBroker makes the streams and buckets in NATS that are missing, for one who
 // cannot wait for the next pass: that tells what had been lost.
 func (u *Upkeep) EnsureBroker(ctx context.Context) error {
-	if err := u.making.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	defer u.making.Release(1)
-	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
-	if len(created) > 0 {
-		u.noting(u.made.addEarly(created))
+	made, err := u.makeMissing(ctx)
+	if made {
 		u.Wake()
 	}
 	return err
 }
 
 func (u *Upkeep) ensureBroker(ctx context.Context) ([]string, error) {
+	_, err := u.makeMissing(ctx)
+	return u.made.takeEarly(), err
+}
+
+// makeMissing makes what NATS lacks and hands it to the next pass, or to the one that
+// asks. One at a time: of two at once each would count what both have made.
+func (u *Upkeep) makeMissing(ctx context.Context) (made bool, err error) {
 	if err := u.making.Acquire(ctx, 1); err != nil {
-		return nil, err
+		return false, err
 	}
 	defer u.making.Release(1)
 	created, err := broker.Ensure(ctx, u.JetStream, u.Broker)
-	return append(u.made.takeEarly(), created...), err
+	if len(created) > 0 {
+		u.noting(u.made.addEarly(created))
+	}
+	return len(created) > 0, err
 }
 
 // noting tells how it goes with the note.
@@ -225,11 +229,8 @@ func (u *Upkeep) pass(ctx context.Context, parts []*part) {
 // settle empties the note where nothing is to be told any more, and nothing was made of
 // which it is not known yet whether it had been lost.
 func (u *Upkeep) settle(parts []*part) {
-	if u.pending() || slices.ContainsFunc(parts, func(p *part) bool { return len(p.made) > 0 }) {
-		u.noting(u.made.retry())
-		return
-	}
-	u.noting(u.made.settle())
+	undecided := slices.ContainsFunc(parts, func(p *part) bool { return len(p.made) > 0 })
+	u.noting(u.made.settle(u.pending() || undecided))
 }
 
 // lookNow has parts looked at in this pass, whatever their interval.
