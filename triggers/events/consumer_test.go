@@ -169,6 +169,8 @@ func TestTemporalFails(t *testing.T) {
 		publishZone(t, js, fmt.Sprintf("z%d.example.", n))
 	}
 	empties(t, js)
+	// An event is counted just after it is acknowledged.
+	eventually.True(t, soon, "all are counted", func() bool { return r.count("accepted") >= 21 })
 	if d.count("stubborn.example.") != 4 || d.total() != 24 || r.count("retried") != 3 || r.count("accepted") != 21 {
 		t.Errorf("%v, retried %v, accepted %v", d.calls, r.count("retried"), r.count("accepted"))
 	}
