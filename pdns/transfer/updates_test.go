@@ -56,12 +56,13 @@ func TestUpdatesComeThrough(t *testing.T) {
 				}},
 			}
 			for _, step := range steps {
+				t.Logf("step %q", step.name)
 				step.change()
 				content, sum := pull(t, source, zone)
 				taker.bring(t, zone, content)
 				taker.mustServe(t, zone, sum)
 				if t.Failed() {
-					t.Fatalf("at step %q", step.name)
+					t.FailNow()
 				}
 			}
 			if err := taker.api.DeleteZone(t.Context(), zone); err != nil {
