@@ -246,7 +246,7 @@ func TestAVersionIsAppliedAsItIsPublished(t *testing.T) {
 	follower := h.follow(t)
 	ready := make(chan struct{})
 	followed := sync.OnceFunc(func() { close(ready) })
-	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), func(v pdns.Version, content []byte, trace string) {
+	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), nil, func(v pdns.Version, content []byte, trace string) {
 		if v.Zone == "marker.example." {
 			followed()
 			return

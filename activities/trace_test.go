@@ -48,7 +48,7 @@ func (h hosts) proxied(t *testing.T) http.Handler {
 func (h hosts) followed(t *testing.T) {
 	t.Helper()
 	follower, heard := h.follow(t), make(chan struct{}, 1)
-	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), func(v pdns.Version, content []byte, trace string) {
+	go h.store.Follow(t.Context(), slog.New(slog.DiscardHandler), nil, func(v pdns.Version, content []byte, trace string) {
 		follower.Published(v, content, trace)
 		select {
 		case heard <- struct{}{}:

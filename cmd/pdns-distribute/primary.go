@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
 	"github.com/pdns-distribute/pdns-distribute/internal/guard"
@@ -132,6 +133,7 @@ func (p *primary) startTrigger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.mirror.OnOlder = func() { keep.Lost("versions of bucket " + broker.BucketZones) }
 	watch := &triggerpresence.Presence{Watcher: p.consul, Dispatcher: p.dispatcher, Logger: p.logger}
 	p.returned = append(p.returned, keep.Wake)
 	p.ready("temporal", p.temporalReady)
@@ -171,6 +173,7 @@ func (p *primary) startWorker(ctx context.Context) error {
 		}
 		return nil
 	})
+	p.returned = append(p.returned, p.mirror.BeginAnew)
 	p.goRun(ctx, p.mirror.Run)
 	p.goRun(ctx, func(ctx context.Context) { p.recallChecks(ctx, roles.Checks.Metrics) })
 	p.goRun(ctx, func(ctx context.Context) {

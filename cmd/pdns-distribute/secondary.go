@@ -60,17 +60,21 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 	group, ctx := errgroup.WithContext(ctx)
 	parts.serve(ctx, group)
 	group.Go(func() error { return server.Run(ctx) })
-	group.Go(func() error { c.versions.Follow(ctx, logger, follower.Published); return nil })
+	refollow := make(chan struct{}, 1)
+	group.Go(func() error { c.versions.Follow(ctx, logger, refollow, follower.Published); return nil })
 	group.Go(func() error { follower.Run(ctx); return nil })
 	group.Go(func() error { noticed.Run(ctx); return nil })
 	group.Go(func() error { noticed.WatchRestarts(ctx, c.powerDNS().Uptime); return nil })
+	group.Go(func() error { noticed.WatchOutages(ctx, "Temporal", c.temporalReady); return nil })
 	rejoin := make(chan struct{}, 1)
 	group.Go(func() error {
 		c.onReconnect(ctx, func() {
 			noticed.Notice("the connection to NATS is back")
-			select {
-			case rejoin <- struct{}{}: // the roster may have been lost
-			default:
+			for _, lost := range []chan struct{}{rejoin, refollow} { // the roster, the versions
+				select {
+				case lost <- struct{}{}:
+				default:
+				}
 			}
 		})
 		return nil

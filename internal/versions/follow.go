@@ -20,13 +20,18 @@ const followAgain = time.Second
 // its content where that rides in the entry, and with the header of the trace that
 // it belongs to, if any, until ctx ends. It is a hint:
 // what is published while the connection is down, or the bucket is made anew, may
-// be left out. published must not wait.
-func (s *Store) Follow(ctx context.Context, logger *slog.Logger, published func(v pdns.Version, content []byte, trace string)) {
+// be left out. A watch goes on after the last entry that it has seen, which the bucket
+// may not have any more when NATS comes back: anew, sent to when the connection stands again, has
+// it begin anew. published must not wait.
+func (s *Store) Follow(ctx context.Context, logger *slog.Logger, anew <-chan struct{}, published func(v pdns.Version, content []byte, trace string)) {
 	state := outage.Log{Logger: logger, What: "following the versions as they are published"}
 	for ctx.Err() == nil {
-		err := s.follow(ctx, &state, published)
+		err := s.follow(ctx, &state, anew, published)
 		if ctx.Err() != nil {
 			return
+		}
+		if err == nil {
+			continue
 		}
 		state.Failed(err)
 		select {
@@ -36,8 +41,9 @@ func (s *Store) Follow(ctx context.Context, logger *slog.Logger, published func(
 	}
 }
 
-// follow returns when the watch ends, as it does when its bucket is removed.
-func (s *Store) follow(ctx context.Context, state *outage.Log, published func(v pdns.Version, content []byte, trace string)) error {
+// follow returns when the watch ends, as it does when its bucket is removed, or without an
+// error when it is to begin anew.
+func (s *Store) follow(ctx context.Context, state *outage.Log, anew <-chan struct{}, published func(v pdns.Version, content []byte, trace string)) error {
 	kv, err := s.js.KeyValue(broker.Bounded(ctx), broker.BucketZones)
 	if err != nil {
 		return explain(err)
@@ -48,13 +54,20 @@ func (s *Store) follow(ctx context.Context, state *outage.Log, published func(v 
 	}
 	defer watch.Stop() //nolint:errcheck // it ends with ctx or the connection at the latest
 	state.OK()
-	for entry := range watch.Updates() {
-		if entry == nil || entry.Operation() != jetstream.KeyValuePut {
-			continue
-		}
-		if v, content, err := decodeTraced(entry.Key(), entry.Value()); err == nil {
-			published(v.Version, content, v.Trace)
+	for {
+		select {
+		case <-anew:
+			return nil
+		case entry, open := <-watch.Updates():
+			if !open {
+				return fmt.Errorf("the watch of bucket %s ended", broker.BucketZones)
+			}
+			if entry == nil || entry.Operation() != jetstream.KeyValuePut {
+				continue
+			}
+			if v, content, err := decodeTraced(entry.Key(), entry.Value()); err == nil {
+				published(v.Version, content, v.Trace)
+			}
 		}
 	}
-	return fmt.Errorf("the watch of bucket %s ended", broker.BucketZones)
 }

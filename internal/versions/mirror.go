@@ -27,6 +27,10 @@ const (
 // time. It is as new as the bucket was when it was asked. Make it with
 // [NewMirror].
 type Mirror struct {
+	// OnOlder is called when the bucket has come back in an older state: NATS was
+	// started again from a backup, or had not yet written what it said it had. Optional.
+	OnOlder func()
+
 	js jetstream.JetStream
 	// anew has the watch begin anew.
 	anew chan struct{}
@@ -75,9 +79,13 @@ func (m *Mirror) Run(ctx context.Context) {
 func (m *Mirror) watch(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	before := m.known()
 	info, err := m.bucket(ctx)
 	if err != nil {
 		return err
+	}
+	if before.newerThan(info) && m.OnOlder != nil {
+		m.OnOlder()
 	}
 	kv, err := m.js.KeyValue(broker.Bounded(ctx), broker.BucketZones)
 	if err != nil {
@@ -102,6 +110,23 @@ func (m *Mirror) watch(ctx context.Context) error {
 			m.note(entry)
 		}
 	}
+}
+
+// reach is how far a mirror has come with which bucket.
+type reach struct {
+	created time.Time
+	seen    uint64
+}
+
+func (m *Mirror) known() reach {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return reach{m.created, m.seen}
+}
+
+// newerThan says that the bucket, asked later, has not got as far.
+func (r reach) newerThan(bucket *jetstream.StreamInfo) bool {
+	return r.created.Equal(bucket.Created) && bucket.State.LastSeq < r.seen
 }
 
 // begin forgets everything for a watch of the bucket as it is now.
@@ -174,9 +199,14 @@ func (m *Mirror) Newest(ctx context.Context) (map[string]pdns.Version, error) {
 }
 
 func (m *Mirror) newest(ctx context.Context) (map[string]pdns.Version, error) {
+	before := m.known()
 	info, err := m.bucket(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if before.newerThan(info) {
+		m.BeginAnew()
+		return nil, fmt.Errorf("bucket %s came back in an older state and is read anew", broker.BucketZones)
 	}
 	for {
 		moved, ready := m.reached(info)
@@ -188,13 +218,17 @@ func (m *Mirror) newest(ctx context.Context) (map[string]pdns.Version, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(mirrorStall):
-			m.beginAnew()
+			m.BeginAnew()
 			return nil, fmt.Errorf("the watch of bucket %s stands still for %s; it begins anew", broker.BucketZones, mirrorStall)
 		}
 	}
 }
 
-func (m *Mirror) beginAnew() {
+// BeginAnew has everything read anew. A watch goes on after the last entry that it
+// has seen, so where NATS comes back in an older state it sees nothing until that
+// many entries have been written again: it is to begin anew whenever the connection
+// stands again. It never blocks.
+func (m *Mirror) BeginAnew() {
 	select {
 	case m.anew <- struct{}{}:
 	default:
@@ -209,7 +243,7 @@ func (m *Mirror) reached(info *jetstream.StreamInfo) (moved <-chan struct{}, rea
 	another := !m.created.Equal(info.Created)
 	purged := m.complete && m.seen == info.State.LastSeq && uint64(len(m.keys)) != info.State.Msgs
 	if another || purged {
-		m.beginAnew()
+		m.BeginAnew()
 		return m.moved, false
 	}
 	return m.moved, m.complete && m.seen >= info.State.LastSeq

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -110,6 +112,34 @@ func testStateLost(t *testing.T, s *site) {
 		took := s.waitRight(t, time.Now())
 		t.Logf("all right %s after their return", took.Round(time.Millisecond))
 	})
+}
+
+// A NATS that is started from a backup, or had not written all that it said it had when its power failed, lacks what was
+// published last. Primaries that ran on notice, and publish it again: a secondary that starts with nothing gets it.
+func testNATSComesBackOlder(t *testing.T, s *site) {
+	const zone = "younger.example."
+	data, backup := filepath.Join(s.Dir(), "data", "nats"), filepath.Join(t.TempDir(), "nats")
+	s.do(t, "stop", "nats")
+	must(t, os.CopyFS(backup, os.DirFS(data)))
+	s.do(t, "start", "nats")
+	s.proxy.create(t, zone, 1, set("www."+zone, "TXT", `"1"`))
+	until(t, recovered, func() error { return answered(t.Context(), zone, `"1"`, s.secondaries) })
+	s.waitIdle(t, zone)
+
+	s.do(t, "stop", "nats")
+	must(t, os.RemoveAll(data))
+	must(t, os.CopyFS(data, os.DirFS(backup)))
+	s.do(t, "start", "nats")
+	back := time.Now()
+	for _, process := range []string{"secondary-2", "pdns-secondary-2"} {
+		s.do(t, "stop", process)
+		s.wipe(t, process)
+	}
+	s.do(t, "start", "pdns-secondary-2")
+	s.do(t, "start", "secondary-2")
+	until(t, recovered, func() error { return answered(t.Context(), zone, `"1"`, s.secondaries) })
+	t.Logf("served by an empty secondary %s after the return of NATS", time.Since(back).Round(time.Millisecond))
+	s.waitRight(t, time.Now())
 }
 
 // Changes that come while a sync waits for its check from outside are served at once, and so is a resync by hand.

@@ -34,13 +34,14 @@ func testFaultsOfServers(t *testing.T) {
 		{"nats", "kill", shortOutage, true},
 		{"nats", "pause", shortOutage, true},
 		{"temporal", "stop", shortOutage, true},
-		{"temporal", "kill", shortOutage, true},
+		{"temporal", "kill", longOutage, true},
 		{"temporal", "pause", shortOutage, true},
 		{"consul", "stop", shortOutage, true},
 		{"consul", "kill", shortOutage, true},
 	})
 	t.Run("only nameservers left", func(t *testing.T) { testOnlyNameserversLeft(t, s.on(t)) })
 	t.Run("state lost", func(t *testing.T) { testStateLost(t, s.on(t)) })
+	t.Run("nats comes back older", func(t *testing.T) { testNATSComesBackOlder(t, s.on(t)) })
 }
 
 // So does each PowerDNS, and each process of the product.

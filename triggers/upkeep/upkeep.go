@@ -107,6 +107,12 @@ func (u *Upkeep) EnsureBroker(ctx context.Context) error {
 	return err
 }
 
+// Lost tells of something in NATS that is there and lacks what it had.
+func (u *Upkeep) Lost(what string) {
+	u.noting(u.made.addEarly([]string{what}))
+	u.Wake()
+}
+
 func (u *Upkeep) ensureBroker(ctx context.Context) ([]string, error) {
 	_, err := u.makeMissing(ctx)
 	return u.made.takeEarly(), err
