@@ -26,14 +26,19 @@ type ConfirmGoneResult struct {
 // cache, whether the zone is gone, or is not distributed from here. It only reads.
 func (p *Primary) ConfirmGone(ctx context.Context, in ConfirmGoneInput) (ConfirmGoneResult, error) {
 	defer beat(ctx, func() any { return in.Zone })()
-	held, err := p.PowerDNS.Zone(ctx, in.Zone)
+	gone, err := p.isGone(ctx, in.Zone)
+	return ConfirmGoneResult{Gone: gone}, classify(err)
+}
+
+func (p *Primary) isGone(ctx context.Context, zone string) (bool, error) {
+	held, err := p.PowerDNS.Zone(ctx, zone)
 	switch {
 	case errors.Is(err, api.ErrNotFound):
-		return ConfirmGoneResult{Gone: true}, nil
+		return true, nil
 	case err != nil:
-		return ConfirmGoneResult{}, classify(fmt.Errorf("ask primary %s whether zone %s is gone: %w", p.ID, in.Zone, err))
+		return false, fmt.Errorf("ask primary %s whether zone %s is gone: %w", p.ID, zone, err)
 	}
-	return ConfirmGoneResult{Gone: p.leavesOut(held) != ""}, nil
+	return p.leavesOut(held) != "", nil
 }
 
 // PublishTombstoneInput asks for the tombstone of a zone that every primary
@@ -70,6 +75,13 @@ func (p *Primary) PublishTombstone(ctx context.Context, in PublishTombstoneInput
 	}
 	found := p.newest(ExportGone, last, revision)
 	found.Primary = cmp.Or(in.Primary, p.ID)
+	// The answers may be old: this is tried again for as long as NATS is away.
+	if gone, err := p.isGone(ctx, in.Zone); err != nil {
+		return ExportZoneResult{}, classify(err)
+	} else if !gone {
+		found.Reason = fmt.Sprintf("zone %s is on primary %s again", in.Zone, p.ID)
+		return found, nil
+	}
 	result, err := p.deleteOne(ctx, found, ExportZoneInput{Zone: in.Zone, Above: in.Above, Proxied: in.Proxied, Together: in.Together})
 	if errors.Is(err, errListed) {
 		found.Reason = err.Error()

@@ -114,10 +114,13 @@ func TestAZoneMadeAgainMeanwhileStays(t *testing.T) {
 	zone := publishedZones(t, h, 1)[0]
 	_, revision, err := h.store.Newest(t.Context(), zone)
 	require.NoError(t, err)
-	result, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone, activities.PublishTombstoneInput{Zone: zone, Revision: revision})
-	require.NoError(t, err)
-	require.Equal(t, activities.ExportGone, result.Outcome)
-	require.Contains(t, result.Reason, "lists it")
+	for _, proxied := range []pdns.Proxied{pdns.NotProxied, pdns.ProxiedDelete} {
+		result, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone,
+			activities.PublishTombstoneInput{Zone: zone, Revision: revision, Proxied: proxied})
+		require.NoError(t, err)
+		require.Equal(t, activities.ExportGone, result.Outcome)
+		require.Contains(t, result.Reason, "is on primary primary-1 again")
+	}
 	requireNoTombstone(t, h, zone)
 }
 
