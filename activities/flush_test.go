@@ -189,3 +189,24 @@ func TestANewZoneWithoutItsFlushIsBroughtAgain(t *testing.T) {
 		require.NotEqual(t, dns.RcodeRefused, f.ask(zone), why)
 	}
 }
+
+// An answer that was begun before a zone was deleted may be cached after PowerDNS has purged its cache.
+func TestTheCacheIsFlushedOnceMoreAfterADeletion(t *testing.T) {
+	f := newFlushTest(t, 0)
+	zone := f.publish(1)[0]
+	f.bring([]string{zone})
+	lost(t, zone)
+	_, err := export(f.primary, activities.ExportZoneInput{Zone: zone, Proxied: pdns.ProxiedDelete})
+	require.NoError(t, err)
+	f.mu.Lock()
+	f.flushed = nil
+	f.mu.Unlock()
+	applied, err := apply(f.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedDelete, applied.Outcome)
+	eventually.True(t, time.Minute, "the cache is flushed", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return slices.Contains(f.flushed, zone)
+	})
+}

@@ -235,6 +235,7 @@ func (s *Secondary) remove(ctx context.Context, v pdns.Version, missing bool) er
 		if err := s.deleteAlone(ctx, v.Zone); err != nil && !errors.Is(err, api.ErrNotFound) {
 			return fmt.Errorf("delete the zone: %w", err)
 		}
+		defer s.flushLater(v.Zone, flushLaterAfter)
 	}
 	return s.awaitServed(ctx, v, s.serves)
 }
