@@ -14,8 +14,12 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
+// listsLonger is how much longer lists are kept: a check reads its own once more after a
+// repair, which takes up to two hours.
+const listsLonger = 2 * time.Hour
+
 // Prune removes objects that were written more than olderThan ago and that
-// their zone's newest version does not name, and the chunks of uploads that were
+// their zone's newest version does not name, lists two hours later, and the chunks of uploads that were
 // never finished. Nothing is removed that could not be looked up.
 func (s *Store) Prune(ctx context.Context, olderThan time.Duration) error {
 	if err := s.prune(broker.Bounded(ctx), time.Now().Add(-olderThan)); err != nil {
@@ -42,7 +46,11 @@ func (s *Store) prune(ctx context.Context, limit time.Time) error {
 	var failed []error
 	for _, object := range objects {
 		delete(unfinished, object.NUID)
-		if object.ModTime.Before(limit) {
+		kept := limit
+		if isList(object.Name) {
+			kept = limit.Add(-listsLonger)
+		}
+		if object.ModTime.Before(kept) {
 			failed = append(failed, s.removeUnnamed(ctx, object))
 		}
 	}
