@@ -165,5 +165,5 @@ func readSecret(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimRight(string(data), "\r\n"), nil
+	return strings.TrimSpace(string(data)), nil
 }
