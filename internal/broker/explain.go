@@ -22,6 +22,11 @@ func Explain(err error) error {
 	return err
 }
 
+// NotOurs is the error about an entry of a bucket that cannot be read.
+func NotOurs(bucket, key string, err error) error {
+	return fmt.Errorf("entry %s of bucket %s was not written by pdns-distribute (%w), remove it with `nats kv del %[2]s %[1]s`", key, bucket, err)
+}
+
 func hint(err error) string {
 	var (
 		unknownCA x509.UnknownAuthorityError

@@ -129,7 +129,7 @@ func (k *Key) look(ctx context.Context) error {
 			return key, nil
 		}
 		if len(have) != keyLen {
-			return nil, notOurs(broker.BucketGuard, keyName, fmt.Errorf("it has %d octets", len(have)))
+			return nil, broker.NotOurs(broker.BucketGuard, keyName, fmt.Errorf("it has %d octets", len(have)))
 		}
 		key = have
 		return have, nil

@@ -36,7 +36,7 @@ func (s *Store) Amend(ctx context.Context, ledger string, decide func(pdns.Ledge
 		var l pdns.Ledger
 		if have != nil {
 			if err := json.Unmarshal(have, &l); err != nil {
-				return nil, notOurs(broker.BucketGuard, ledger, err)
+				return nil, broker.NotOurs(broker.BucketGuard, ledger, err)
 			}
 		}
 		if l, reason = decide(l); reason != "" {
@@ -174,11 +174,7 @@ func decode(key string, value []byte) (pdns.HeldChange, error) {
 		err = fmt.Errorf("it is of zone %q", h.Zone)
 	}
 	if err != nil {
-		return pdns.HeldChange{}, notOurs(broker.BucketHeld, key, err)
+		return pdns.HeldChange{}, broker.NotOurs(broker.BucketHeld, key, err)
 	}
 	return h, nil
-}
-
-func notOurs(bucket, key string, err error) error {
-	return fmt.Errorf("entry %s of bucket %s was not written by pdns-distribute (%w), remove it with `nats kv del %[2]s %[1]s`", key, bucket, err)
 }

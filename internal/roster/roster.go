@@ -157,8 +157,7 @@ func decode(id string, data []byte) (pdns.Secondary, error) {
 		err = fmt.Errorf("it is of secondary %q", s.ID)
 	}
 	if err != nil {
-		return pdns.Secondary{}, fmt.Errorf("entry %s of bucket %s was not written by pdns-distribute (%w), remove it with `nats kv del %[2]s %[1]s`",
-			id, broker.BucketSecondaries, err)
+		return pdns.Secondary{}, broker.NotOurs(broker.BucketSecondaries, id, err)
 	}
 	return s, nil
 }

@@ -50,8 +50,7 @@ func decodeTraced(key string, entry []byte) (header, []byte, error) {
 		err = fmt.Errorf("it has no version number")
 	}
 	if err != nil {
-		return header{}, nil, fmt.Errorf("entry %s of bucket %s was not written by pdns-distribute (%w), "+
-			"remove it with `nats kv del %[2]s %[1]s`", key, broker.BucketZones, err)
+		return header{}, nil, broker.NotOurs(broker.BucketZones, key, err)
 	}
 	return v, content, nil
 }
