@@ -17,6 +17,10 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
+// MaxBatch is how many zones go together: their names stand in a history once
+// for each step and each secondary.
+const MaxBatch = 250
+
 const (
 	// batchExportsAtOnce is how many zones of one batch are exported at the
 	// same time.

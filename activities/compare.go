@@ -231,7 +231,7 @@ func countDifferences(d pdns.Differences, answered []string) CompareZonesResult 
 	result := CompareZonesResult{
 		Right: len(d.Right) - len(answered), Missing: len(d.Missing), Outdated: len(d.Outdated), Ahead: len(d.Ahead),
 		LeftOver: len(d.LeftOver) + len(d.Orphaned), Foreign: len(d.Foreign), Answered: len(answered),
-		AnsweredZones: answered[:min(len(answered), batchZones)], OrphanedZones: d.Orphaned[:min(len(d.Orphaned), batchZones)], Orphaned: len(d.Orphaned),
+		AnsweredZones: answered[:min(len(answered), MaxBatch)], OrphanedZones: d.Orphaned[:min(len(d.Orphaned), MaxBatch)], Orphaned: len(d.Orphaned),
 	}
 	for _, kind := range []struct {
 		is    string

@@ -12,9 +12,6 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
 
-// approvedBatch is how many zones go into one batch, at most what SyncZones takes.
-const approvedBatch = 250
-
 // movedAtOnce is how many zones whose held change nobody asks for any more one review
 // has synced: about as many as are done before the next one.
 const movedAtOnce = 10_000
@@ -201,7 +198,7 @@ func (p *Primary) asks(ctx context.Context, change pdns.HeldChange, there map[st
 // start has the zones of changes synced in batches. The same name joins what runs.
 func (p *Primary) start(ctx context.Context, name string, changes []pdns.HeldChange) error {
 	n := 0
-	for some := range slices.Chunk(changes, approvedBatch) {
+	for some := range slices.Chunk(changes, MaxBatch) {
 		zones := make([]string, len(some))
 		for i, change := range some {
 			zones[i] = change.Zone

@@ -7,13 +7,11 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
-
-// nsec3Part is how many zones one activity changes: their names go to the sync
-// that follows.
-const nsec3Part = 250
 
 // DenialPowerDNS is the part of the primary's PowerDNS API that decides how a
 // signed zone denies names.
@@ -83,7 +81,7 @@ func (d *Denial) SetNSEC3(ctx context.Context, in SetNSEC3Input) (SetNSEC3Result
 	var done atomic.Int64
 	defer beat(ctx, func() any { return batchProgress{done.Load(), len(zones)} })()
 	for _, zone := range zones {
-		if len(result.Zones) == nsec3Part {
+		if len(result.Zones) == MaxBatch {
 			result.After = zones[done.Load()-1]
 			break
 		}
@@ -159,4 +157,26 @@ func (r *SetNSEC3Result) note(zone string, state pdns.NSEC3State, err error) {
 		r.OldKeys = append(r.OldKeys, zone)[:min(len(r.OldKeys)+1, namesShown)]
 	}
 	r.Outcomes[string(state)]++
+}
+
+// DenialMetrics counts what the NSEC3 policy found.
+type DenialMetrics struct{ zones *prometheus.CounterVec }
+
+// NewDenialMetrics registers the metrics of the NSEC3 policy.
+func NewDenialMetrics(r prometheus.Registerer) *DenialMetrics {
+	m := &DenialMetrics{zones: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pdnsdist_nsec3_zones_total",
+		Help: "Zones with NSEC that the NSEC3 policy looked at, by what became of them (wanted: changed now; set, presigned, old keys, failed).",
+	}, []string{"outcome"})}
+	r.MustRegister(m.zones)
+	return m
+}
+
+func (m *DenialMetrics) set(outcomes map[string]int) {
+	if m == nil {
+		return
+	}
+	for outcome, n := range outcomes {
+		m.zones.WithLabelValues(outcome).Add(float64(n))
+	}
 }

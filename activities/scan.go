@@ -27,9 +27,8 @@ const (
 	scanEvery = time.Minute
 	scanRare  = 10 * time.Minute
 	// scanAlone is up to how many zones get a sync of their own; more go in
-	// batches of batchZones.
-	scanAlone  = 20
-	batchZones = 250
+	// batches.
+	scanAlone = 20
 	// scanShare is the part of the time that listing the zones may take.
 	scanShare = 100
 	// lookAgain is when a zone is looked at again of which a sync has published
@@ -260,7 +259,7 @@ func (s *Scanner) start(ctx context.Context, zones []string, trigger string, now
 	if len(zones) <= scanAlone {
 		return startEach(ctx, zones, started, func(zone string) error { return s.Syncs.StartSync(ctx, zone, trigger) })
 	}
-	for i, batch := range slices.Collect(slices.Chunk(zones, batchZones)) {
+	for i, batch := range slices.Collect(slices.Chunk(zones, MaxBatch)) {
 		if err := s.Syncs.StartBatch(ctx, batchName(trigger, now, i), batch, trigger); err != nil {
 			return err
 		}

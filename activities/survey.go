@@ -114,7 +114,7 @@ func (s *Scanner) syncAll(ctx context.Context, zones []string, trigger string, n
 	var mu sync.Mutex
 	group, bounded := errgroup.WithContext(timed)
 	group.SetLimit(surveyBatches)
-	for i, batch := range slices.Collect(slices.Chunk(zones, batchZones)) {
+	for i, batch := range slices.Collect(slices.Chunk(zones, MaxBatch)) {
 		group.Go(func() error {
 			if bounded.Err() != nil {
 				return bounded.Err()

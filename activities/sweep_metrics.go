@@ -49,28 +49,6 @@ func (m *SurveyMetrics) verified(states map[string]int) {
 	}
 }
 
-// DenialMetrics counts what the NSEC3 policy found.
-type DenialMetrics struct{ zones *prometheus.CounterVec }
-
-// NewDenialMetrics registers the metrics of the NSEC3 policy.
-func NewDenialMetrics(r prometheus.Registerer) *DenialMetrics {
-	m := &DenialMetrics{zones: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pdnsdist_nsec3_zones_total",
-		Help: "Zones with NSEC that the NSEC3 policy looked at, by what became of them (wanted: changed now; set, presigned, old keys, failed).",
-	}, []string{"outcome"})}
-	r.MustRegister(m.zones)
-	return m
-}
-
-func (m *DenialMetrics) set(outcomes map[string]int) {
-	if m == nil {
-		return
-	}
-	for outcome, n := range outcomes {
-		m.zones.WithLabelValues(outcome).Add(float64(n))
-	}
-}
-
 // comparedMetrics counts what a secondary's side of these checks found.
 type comparedMetrics struct {
 	zones *prometheus.CounterVec

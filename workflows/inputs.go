@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -49,9 +50,8 @@ type SyncZoneInput struct {
 	Carried *SyncZoneCarried `json:"carried,omitempty"`
 }
 
-// MaxBatch is how many zones one SyncZones takes: their names stand in its
-// history once for each step and each secondary.
-const MaxBatch = 250
+// MaxBatch is how many zones one SyncZones takes.
+const MaxBatch = activities.MaxBatch
 
 // SyncZonesInput starts SyncZones. Only Zones is required.
 type SyncZonesInput struct {
