@@ -87,7 +87,7 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 	if _, err := s.handing(v); err != nil {
 		return err
 	}
-	offer := s.Transfer.Offer(v.Zone, v.Version, nil, content)
+	offer := s.Transfer.Offer(v.Zone, v.Version, content)
 	defer offer.Withdraw()
 	asked, err := s.retrieve(ctx, v.Zone, offer)
 	if err != nil {

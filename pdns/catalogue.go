@@ -15,12 +15,11 @@ type Catalogued struct {
 	Version int64  `json:"v,omitempty"`
 	Serial  uint32 `json:"s,omitempty"`
 	Deleted bool   `json:"d,omitempty"`
-	Signed  bool   `json:"r,omitempty"`
 }
 
 // CataloguedFrom is the line of a zone whose newest version is v.
 func CataloguedFrom(v Version) Catalogued {
-	return Catalogued{Zone: v.Zone, Version: v.Version, Serial: v.Serial, Deleted: v.Deleted, Signed: v.Signed}
+	return Catalogued{Zone: v.Zone, Version: v.Version, Serial: v.Serial, Deleted: v.Deleted}
 }
 
 // Catalogue lists the newest versions and the zones that a primary holds besides,

@@ -14,7 +14,7 @@ func TestCatalogue(t *testing.T) {
 		"a.": {Zone: "a.", Version: 6, Deleted: true},
 	}
 	require.Equal(t, []pdns.Catalogued{
-		{Zone: "a.", Version: 6, Deleted: true}, {Zone: "b.", Version: 5, Serial: 9, Signed: true}, {Zone: "c."},
+		{Zone: "a.", Version: 6, Deleted: true}, {Zone: "b.", Version: 5, Serial: 9}, {Zone: "c."},
 	}, pdns.Catalogue(newest, []pdns.Listed{{Zone: "c.", Serial: 3}, {Zone: "b.", Serial: 9}}))
 }
 

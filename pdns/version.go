@@ -1,9 +1,7 @@
 package pdns
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -76,77 +74,6 @@ func (v Version) Yields(next Version, taken bool) bool {
 // continues above what was served before.
 func NextVersion(last int64, now time.Time) int64 {
 	return max(last+1, now.UnixMicro())
-}
-
-// Secondary is one entry of the roster, the list of secondaries that every
-// zone must reach. It is written at a secondary's first registration and
-// removed only by an operator.
-type Secondary struct {
-	// ID is the host's ID; its task queue is named after it.
-	ID string `json:"id"`
-	// DNSAddress is the host:port at which the public, and our checks from
-	// outside, ask this secondary.
-	DNSAddress string `json:"dns_address"`
-	// JoinedAt is when it was first registered.
-	JoinedAt time.Time `json:"joined_at"`
-	// Paused secondaries get nothing until they are resumed.
-	Paused bool `json:"paused,omitempty"`
-	// Idle says that a paused one has ended what it had begun. It says so itself.
-	Idle bool `json:"idle,omitempty"`
-}
-
-// ChangeKind says what a change did to a zone, as far as the sender knows. It
-// picks the event's subject and is a hint only: what is done follows from
-// the primary's state.
-type ChangeKind string
-
-// The kinds of change, one a NATS subject.
-const (
-	ChangeAdd    ChangeKind = "add"
-	ChangeModify ChangeKind = "modified"
-	ChangeDelete ChangeKind = "delete"
-)
-
-// Event is the JSON body of a zone event. Only Zone is required, so that
-// other programs can publish events too.
-type Event struct {
-	Zone      string    `json:"zone"`
-	CreatedAt time.Time `json:"created_at,omitzero"`
-	ChangeID  string    `json:"change_id,omitempty"`
-	// Primary is the ID of the primary whose PowerDNS took the change.
-	Primary string `json:"primary,omitempty"`
-	// Taken says that Primary answered the change with success. Otherwise it
-	// is unknown whether anything was changed there. Believed with a proof only.
-	Taken bool `json:"taken,omitempty"`
-	// RRsets names the changed RRsets where known. A hint, never trusted, and so
-	// not part of the proof.
-	RRsets []RRsetName `json:"rrsets,omitempty"`
-	// Proof says that one of our api-proxies published it, see [Event.Prove].
-	Proof string `json:"proof,omitempty"`
-}
-
-// RRsetName names one RRset.
-type RRsetName struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
-}
-
-// ParseEvent decodes an event and makes its zone name canonical. The error
-// says what a sender must mend; such an event can never work.
-func ParseEvent(data []byte) (Event, error) {
-	var e Event
-	if err := json.Unmarshal(data, &e); err != nil {
-		return Event{}, fmt.Errorf("zone event is not the JSON object it must be: %w", err)
-	}
-	if e.Zone == "" {
-		return Event{}, fmt.Errorf("zone event has no %q", "zone")
-	}
-	zone, err := CanonicalZone(e.Zone)
-	if err != nil {
-		return Event{}, fmt.Errorf("zone event: %w", err)
-	}
-	e.Zone = zone
-	return e, nil
 }
 
 // What a store of versions answers when it has none, when a compare-and-set

@@ -14,20 +14,3 @@ func TestNextVersionGrowsWhateverTheClockSays(t *testing.T) {
 	require.EqualValues(t, 1_000_001, NextVersion(1_000_000, now))
 	require.EqualValues(t, 2_000_001, NextVersion(2_000_000, now), "a clock that went back")
 }
-
-func TestParseEvent(t *testing.T) {
-	event, err := ParseEvent([]byte(`{"zone":"Example.ORG","more":1}`))
-	require.NoError(t, err)
-	require.Equal(t, "example.org.", event.Zone)
-	for data, message := range map[string]string{
-		``:                  "not the JSON object",
-		`[]`:                "not the JSON object",
-		`{}`:                `has no "zone"`,
-		`{"zone":"a..b."}`:  "zone event: ",
-		`{"zone":5}`:        "not the JSON object",
-		`{"zone":"x."} ...`: "not the JSON object",
-	} {
-		_, err := ParseEvent([]byte(data))
-		require.ErrorContains(t, err, message, data)
-	}
-}

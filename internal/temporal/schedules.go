@@ -30,8 +30,8 @@ const scheduleTimeout = 20 * time.Second
 type Schedule struct {
 	// ID names the schedule.
 	ID string
-	// Every is the interval, in whole seconds; Offset moves all starts by so much.
-	Every, Offset time.Duration
+	// Every is the interval, in whole seconds.
+	Every time.Duration
 	// Workflow is the workflow type and WorkflowID what its ID begins with:
 	// Temporal adds the time.
 	Workflow, WorkflowID string
@@ -108,7 +108,7 @@ func ensureSchedule(ctx context.Context, c client.Client, want Schedule) (create
 }
 
 func (s Schedule) spec() client.ScheduleSpec {
-	return client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: s.Every, Offset: s.Offset}}}
+	return client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: s.Every}}}
 }
 
 func (s Schedule) action(input *common.Payload) *client.ScheduleWorkflowAction {

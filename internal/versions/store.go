@@ -18,7 +18,6 @@ import (
 	"io"
 	"iter"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -123,16 +122,6 @@ func (s *Store) All(ctx context.Context) iter.Seq2[pdns.Version, error] {
 			}
 		}
 	}
-}
-
-// Created returns when the bucket of versions was made. A secondary that has
-// applied something before that knows versions which the bucket has lost.
-func (s *Store) Created(ctx context.Context) (time.Time, error) {
-	stream, err := s.js.Stream(broker.Bounded(ctx), "KV_"+broker.BucketZones)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("age of bucket %s: %w", broker.BucketZones, explain(err))
-	}
-	return stream.CachedInfo().Created, nil
 }
 
 // read returns the newest entry of zone, its content (empty where an object

@@ -72,9 +72,6 @@ func TestNoEntryIsToldFromNoBucket(t *testing.T) {
 		if list, err := list(t, s); err == nil {
 			t.Errorf("no bucket: All lists %v", list)
 		}
-		if _, err := s.Created(t.Context()); err == nil {
-			t.Error("no bucket: Created has no error")
-		}
 	}
 }
 

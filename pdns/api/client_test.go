@@ -251,7 +251,8 @@ func TestErrors(t *testing.T) {
 	const key = "very-secret-key"
 	server := pdnstest.Secondary(t, pdnstest.SQLite)
 	_, err := api.New(server.APIURL, key).Zone(t.Context(), "example.org.")
-	if !errors.Is(err, api.ErrUnauthorized) || errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "api_key_file") {
+	var answer *api.Error
+	if !errors.As(err, &answer) || answer.Status != http.StatusUnauthorized || errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "api_key_file") {
 		t.Errorf("wrong key: %v", err)
 	}
 	if strings.Contains(err.Error(), key) {

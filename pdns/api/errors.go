@@ -14,8 +14,6 @@ var (
 	ErrNotFound = errors.New("zone not found")
 	// ErrConflict means that the zone exists already.
 	ErrConflict = errors.New("zone exists already")
-	// ErrUnauthorized means that PowerDNS does not take the API key.
-	ErrUnauthorized = errors.New("API key refused")
 	// ErrRejected means that PowerDNS will not do this however often it is asked,
 	// such as make a zone whose name has an octet that its API does not take.
 	ErrRejected = errors.New("request refused")
@@ -45,8 +43,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("PowerDNS API: %s: %d %s%s", subject, e.Status, e.Message, advice)
 }
 
-// Is makes errors.Is work with ErrNotFound, ErrConflict, ErrUnauthorized and
-// ErrRejected.
+// Is makes errors.Is work with ErrNotFound, ErrConflict and ErrRejected.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
@@ -55,8 +52,6 @@ func (e *Error) Is(target error) bool {
 			e.Status == http.StatusUnprocessableEntity && strings.HasPrefix(e.Message, "Could not find domain"))
 	case ErrConflict:
 		return e.Status == http.StatusConflict
-	case ErrUnauthorized:
-		return e.Status == http.StatusUnauthorized
 	case ErrRejected:
 		return e.Status == http.StatusUnprocessableEntity && !e.Is(ErrNotFound)
 	}

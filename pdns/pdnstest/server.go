@@ -46,13 +46,13 @@ type Server struct {
 	end chan struct{} // closed when the process has ended
 }
 
-// Primary starts a server set up as the facts recommend for a primary.
+// Primary starts a server with the settings that the README recommends for a primary.
 func Primary(t testing.TB, backend string, extra ...string) *Server {
 	t.Helper()
 	return start(t, backend, append([]string{"primary=yes", "allow-axfr-ips=127.0.0.0/8,::1"}, extra...))
 }
 
-// Secondary starts a server set up as the facts recommend for a secondary.
+// Secondary starts a server with the settings that the README recommends for a secondary.
 func Secondary(t testing.TB, backend string, extra ...string) *Server {
 	t.Helper()
 	return start(t, backend, append([]string{

@@ -126,11 +126,3 @@ func setsOf(rrs []dns.RR) [][]dns.RR {
 	}
 	return grouped
 }
-
-// LoadSigned loads the text of a signed zone with pdnsutil, in place of what was
-// there, past the API.
-func (s *Server) LoadSigned(t testing.TB, zone, text string) {
-	t.Helper()
-	s.LoadZone(t, zone, text)
-	s.Pdnsutil(t, "set-presigned", zone)
-}

@@ -50,7 +50,7 @@ func BenchmarkServe(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			text := strings.ReplaceAll(benchText(n, 1), "@ ", "example. ")
 			content, _ := encode(b, text)
-			offer := server.Offer("example.", 1, nil, opener(content))
+			offer := server.Offer("example.", 1, opener(content))
 			defer offer.Withdraw()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {

@@ -17,7 +17,6 @@ var errWithdrawn = errors.New("the offer was withdrawn")
 type Offer struct {
 	zone    string
 	version int64
-	soa     dns.RR
 	open    func(ctx context.Context) (io.ReadCloser, error)
 
 	withdraw func()
@@ -59,9 +58,6 @@ func (o *Offer) finish(err error) {
 
 // answerSOA returns the SOA that stands at the head of the content.
 func (o *Offer) answerSOA(ctx context.Context) (dns.RR, error) {
-	if o.soa != nil {
-		return o.soa, nil
-	}
 	content, err := o.open(ctx)
 	if err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func (k taker) bring(t testing.TB, zone string, content []byte) {
 			t.Fatal(err)
 		}
 	}
-	offer := k.transfer.Offer(zone, 1, nil, opener(content))
+	offer := k.transfer.Offer(zone, 1, opener(content))
 	defer offer.Withdraw()
 	if err := k.api.RetrieveZone(ctx, zone); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,9 @@ func (k taker) mustServe(t testing.TB, zone string, want transfer.Summary) {
 	within(t, 30*time.Second, func() bool {
 		answer, err = client.SOA(t.Context(), k.DNS, zone)
 		return err == nil && answer.Served(zone) && answer.Serial == want.Serial
-	}, func() string { return fmt.Sprintf("zone %s: SOA %+v, %v, want serial %d", zone, answer, err, want.Serial) })
+	}, func() string {
+		return fmt.Sprintf("zone %s: SOA %+v, %v, want serial %d", zone, answer, err, want.Serial)
+	})
 }
 
 // within polls a condition until it holds.

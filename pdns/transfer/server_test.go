@@ -64,9 +64,9 @@ func ask(t testing.TB, server *transfer.Server, network string, q *dns.Msg) *dns
 func TestServerAnswers(t *testing.T) {
 	server := startServer(t, serving(servedSOA, servedSOASig))
 	content, _ := encode(t, soaLine)
-	server.Offer("example.", 1, nil, opener(content))
+	server.Offer("example.", 1, opener(content))
 	newer, _ := encode(t, strings.ReplaceAll(soaLine, "example. 3600", "served.example. 3600"))
-	server.Offer("served.example.", 2, nil, opener(newer))
+	server.Offer("served.example.", 2, opener(newer))
 
 	question := func(name string, qtype uint16) *dns.Msg { return new(dns.Msg).SetQuestion(name, qtype) }
 	do := func(q *dns.Msg) *dns.Msg { return q.SetEdns0(1232, true) }
@@ -153,7 +153,7 @@ func TestServerRelaysOnlyAuthority(t *testing.T) {
 func TestServerWithoutLocal(t *testing.T) {
 	server := startServer(t, lookup(func(*dns.Msg) (*dns.Msg, error) { return nil, errors.New("silent") }))
 	content, _ := encode(t, soaLine)
-	server.Offer("example.", 1, nil, opener(content))
+	server.Offer("example.", 1, opener(content))
 	if m := ask(t, server, "udp", new(dns.Msg).SetQuestion("example.", dns.TypeSOA)); m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("answer is\n%v\nwant SERVFAIL", m)
 	}
@@ -167,7 +167,7 @@ func TestServerStopsWithContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	offer := server.Offer("example.", 1, nil, func(ctx context.Context) (io.ReadCloser, error) {
+	offer := server.Offer("example.", 1, func(ctx context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(untilDone{ctx}), nil
 	})
 	ctx, cancel := context.WithCancel(t.Context())

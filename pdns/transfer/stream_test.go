@@ -29,7 +29,7 @@ func TestServerTransfers(t *testing.T) {
 	fmt.Fprintf(&text, "%s 60 IN TYPE65280 \\# %d %s\n", owner, largest, strings.Repeat("ab", largest))
 	fmt.Fprintf(&text, "big.example. 60 IN TYPE65280 \\# 61440 %s\n", strings.Repeat("cd", 61440))
 	content, want := encode(t, text.String())
-	offer := server.Offer("example.", 1, nil, opener(content))
+	offer := server.Offer("example.", 1, opener(content))
 
 	select {
 	case <-offer.Started():
@@ -67,7 +67,7 @@ func TestDigAXFR(t *testing.T) {
 		fmt.Fprintf(&text, "n%d.example. 60 IN A 192.0.2.%d\n", i, i%256)
 	}
 	content, sum := encode(t, text.String())
-	server.Offer("example.", 1, nil, opener(content))
+	server.Offer("example.", 1, opener(content))
 	host, port, err := net.SplitHostPort(server.Addr())
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestServerContentThatFails(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			offer := server.Offer("example.", 1, nil, tt.open)
+			offer := server.Offer("example.", 1, tt.open)
 			defer offer.Withdraw()
 			_, err := transfer.DigestOf(t.Context(), server.Addr(), "example.")
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -122,7 +122,7 @@ func TestServerContentThatFails(t *testing.T) {
 // A newer offer takes the older one's place and ends its streams.
 func TestOfferReplaced(t *testing.T) {
 	server := startServer(t, servingNothing)
-	older := server.Offer("example.", 1, nil, func(ctx context.Context) (io.ReadCloser, error) {
+	older := server.Offer("example.", 1, func(ctx context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(untilDone{ctx}), nil
 	})
 	stuck := make(chan error, 1)
@@ -132,7 +132,7 @@ func TestOfferReplaced(t *testing.T) {
 	}()
 	<-older.Started()
 	content, want := encode(t, soaLine)
-	newer := server.Offer("example.", 2, nil, opener(content))
+	newer := server.Offer("example.", 2, opener(content))
 	if err := <-stuck; err == nil {
 		t.Error("the transfer of the older version went through")
 	}

@@ -111,7 +111,7 @@ func TestPowerDNSStartsNoTransfers(t *testing.T) {
 				Name: zone, Type: "SOA", TTL: 3600, Content: []string{"ns1.example.net. h.example.net. 4000000009 1 1 604800 86400"},
 			})
 			newer, _ := pull(t, source, zone)
-			offer := taker.transfer.Offer(zone, 2, nil, opener(newer))
+			offer := taker.transfer.Offer(zone, 2, opener(newer))
 			defer offer.Withdraw()
 			before := lookups.n.Load()
 			within(t, 30*time.Second, func() bool { return lookups.n.Load() >= before+3 }, func() string {
@@ -142,7 +142,7 @@ func TestRelayedSOA(t *testing.T) {
 	if m := ask(t, taker.transfer, "udp", q); m.Rcode != dns.RcodeRefused {
 		t.Errorf("before there is anything:\n%v", m)
 	}
-	offer := taker.transfer.Offer(zone, 1, nil, opener(content))
+	offer := taker.transfer.Offer(zone, 1, opener(content))
 	if m := ask(t, taker.transfer, "udp", q); m.Rcode != dns.RcodeSuccess || len(m.Answer) != 1 {
 		t.Errorf("on offer and not served:\n%v", m)
 	}
