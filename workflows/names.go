@@ -93,7 +93,8 @@ const (
 	// OutcomeHeld: the guard keeps a change from publication, see HoldChange.
 	OutcomeHeld   = "held"
 	OutcomeFailed = "failed"
-	// OutcomeSkipped: the zone is not distributed, or the secondary is paused.
+	// OutcomeSkipped: the zone is not distributed, the secondary is paused, the
+	// scan's turn has not come, or the NSEC3 policy is off.
 	OutcomeSkipped = "skipped"
 )
 

@@ -63,7 +63,10 @@ func TestRegisteredNames(t *testing.T) {
 	for _, name := range []string{AttributeZone, AttributeSecondary, AttributeTrigger, AttributeOutcome} {
 		add("search-attribute", name)
 	}
-	for _, name := range []string{activities.ErrTypeNewerApplied, activities.ErrTypeRefused, activities.ErrTypeBadInput, activities.ErrTypeRunFailed} {
+	for _, name := range []string{
+		activities.ErrTypeBadInput, activities.ErrTypeCannotHold, activities.ErrTypeNewerApplied,
+		activities.ErrTypePaused, activities.ErrTypeRefused, activities.ErrTypeRunFailed,
+	} {
 		add("error-type", name)
 	}
 	slices.Sort(lines)

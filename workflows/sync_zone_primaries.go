@@ -85,7 +85,7 @@ func (p *primaries) unclear(now time.Time, result activities.ExportZoneResult) t
 }
 
 // substitute says that another primary exported than the one that took the
-// change. An exporter of version 0.1 does not tell its name.
+// change. An older exporter does not tell its name.
 func substitute(taker, exporter string) bool {
 	return taker != "" && exporter != "" && exporter != taker
 }

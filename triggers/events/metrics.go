@@ -16,8 +16,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "pdnsdist_event_dispatch_duration_seconds",
-			Help:    "Time that Temporal took to accept a zone event, or to fail.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3},
+			Help:    "Time until Temporal accepted a zone event, or failed to, with the wait for others that go in the same batch.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10},
 		}),
 	}
 	for _, c := range []prometheus.Collector{m.events, m.seconds} {
