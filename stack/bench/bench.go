@@ -140,7 +140,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 		}
 	}
 	if err != nil {
-		err = errors.Join(err, b.logs())
+		err = errors.Join(err, b.sys.ProductLogs())
 	}
 	b.result.Took = time.Since(b.result.Began).Round(time.Second).Seconds()
 	b.result.Repeated = b.repeated.Load()
@@ -263,13 +263,4 @@ func (b *bench) add(rows ...Row) {
 		b.result.Rows = append(b.result.Rows, r)
 		b.say("  %s", brief(r))
 	}
-}
-
-// logs are the ends of the product's logs, for the error of a failed run.
-func (b *bench) logs() error {
-	var ends error
-	for _, name := range []string{"primary", "secondary-1", "secondary-2"} {
-		ends = errors.Join(ends, fmt.Errorf("the end of %s:\n%s", b.sys.LogPath(name), b.sys.LogTail(name)))
-	}
-	return ends
 }

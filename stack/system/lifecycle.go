@@ -64,6 +64,16 @@ func (s *System) Processes() ([]Process, error) {
 // LogTail returns the last lines of a process's log.
 func (s *System) LogTail(name string) string { return tail(s.LogPath(name), logLines) }
 
+// ProductLogs are the ends of the logs of the first primary's and the secondaries' processes, for the error of what went
+// wrong with them.
+func (s *System) ProductLogs() error {
+	var ends error
+	for _, name := range []string{"primary", "secondary-1", "secondary-2"} {
+		ends = errors.Join(ends, fmt.Errorf("the end of %s:\n%s", s.LogPath(name), s.LogTail(name)))
+	}
+	return ends
+}
+
 // Start starts one process that does not run, at its old address with its old data, and waits until it is ready.
 func (s *System) Start(ctx context.Context, name string) error {
 	c, err := s.topology.find(name)

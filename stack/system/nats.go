@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Streams behind the buckets of the design's contract: key-value buckets are KV_<name>, object stores OBJ_<name>.
+// Streams behind the product's buckets (internal/broker): key-value buckets are KV_<name>, object stores OBJ_<name>.
 const (
 	zonesStream       = "KV_pdns-zones"
 	snapshotsStream   = "OBJ_pdns-snapshots"

@@ -49,7 +49,7 @@ func runDemo(cmd *cobra.Command, opts system.Options, detach bool) error {
 		return err
 	}
 	if err := show(cmd, s, stage); err != nil {
-		return errors.Join(err, logHint(s), down(cmd.Context(), s))
+		return errors.Join(err, s.ProductLogs(), down(cmd.Context(), s))
 	}
 	if detach {
 		cmd.Printf("It stays up. To end it: make demo-stop\n")
@@ -127,13 +127,4 @@ func down(ctx context.Context, s *system.System) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
 	defer cancel()
 	return s.Down(ctx)
-}
-
-// logHint ends the error of a failed demo with the last lines of the product's logs.
-func logHint(s *system.System) error {
-	var hint error
-	for _, name := range []string{"primary", "secondary-1", "secondary-2"} {
-		hint = errors.Join(hint, fmt.Errorf("the end of %s:\n%s", s.LogPath(name), s.LogTail(name)))
-	}
-	return hint
 }
