@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
 
 func TestDeletedZonesAreNoLongerServed(t *testing.T) {
@@ -59,6 +61,34 @@ func TestATombstoneNeedsEveryPrimary(t *testing.T) {
 	again, err := run[activities.ExportZoneResult](h.primary, h.primary.PublishTombstone, tombstone)
 	require.NoError(t, err)
 	require.Equal(t, deleted.Version.Version, again.Version.Version)
+}
+
+// lockedOnce is a PowerDNS that fails to delete the first time, as on SQLite when it is storing something by itself.
+type lockedOnce struct {
+	activities.SecondaryPowerDNS
+	locked bool
+}
+
+func (l *lockedOnce) DeleteZone(ctx context.Context, zone string) error {
+	if !l.locked {
+		l.locked = true
+		return &api.Error{Status: http.StatusInternalServerError, Zone: zone, Step: "delete zone"}
+	}
+	return l.SecondaryPowerDNS.DeleteZone(ctx, zone)
+}
+
+func TestADeletionThatPowerDNSFailsAtIsTriedOnceMore(t *testing.T) {
+	h := newHosts(t)
+	zone := publishedZones(t, h, 1)[0]
+	_, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+	lost(t, zone)
+	_, err = export(h.primary, activities.ExportZoneInput{Zone: zone, Proxied: pdns.ProxiedDelete})
+	require.NoError(t, err)
+	h.secondary.PowerDNS = &lockedOnce{SecondaryPowerDNS: h.secondary.PowerDNS}
+	applied, err := apply(h.secondary, zone)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedDelete, applied.Outcome)
 }
 
 // A primary that is stopped in an orderly way is not registered any more. It may hold the newer zone all the same.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/trace"
@@ -240,9 +241,17 @@ func (s *Secondary) remove(ctx context.Context, v pdns.Version, missing bool) er
 	return s.awaitServed(ctx, v, s.serves)
 }
 
-// deleteAlone deletes a zone while nothing else is stored.
+// deleteAlone deletes a zone while nothing else is stored. Once more where PowerDNS
+// fails: what it stores by itself, such as when it last looked at its zones (each
+// minute), takes a moment.
 func (s *Secondary) deleteAlone(ctx context.Context, zone string) error {
 	return s.storing.alone(ctx, func() error {
-		return s.PowerDNS.DeleteZone(context.WithoutCancel(ctx), zone) // see handing
+		ctx := context.WithoutCancel(ctx) // see handing
+		err := s.PowerDNS.DeleteZone(ctx, zone)
+		var answer *api.Error
+		if errors.As(err, &answer) && answer.Status == http.StatusInternalServerError {
+			err = s.PowerDNS.DeleteZone(ctx, zone)
+		}
+		return err
 	})
 }
