@@ -167,7 +167,7 @@ func (p *pusher) register(ctx context.Context, status string) error {
 }
 
 func (r *Registration) deregister(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()
 	err := r.Client.consul.Agent().ServiceDeregisterOpts(r.serviceID(), (&api.QueryOptions{}).WithContext(ctx))
 	var status api.StatusError

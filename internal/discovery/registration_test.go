@@ -130,6 +130,9 @@ func TestRegistrationOutlivesConsul(t *testing.T) {
 		t.Error("a hanging Consul has an answer")
 	}
 	stack.Resume(t, "consul")
+	h.down.Store(true)
+	waitFor(t, c, "secondary-1", "failing after Consul hung", failing)
+	h.down.Store(false)
 	waitFor(t, c, "secondary-1", "passing after Consul hung", passing)
 	h.stop()
 	waitFor(t, c, "secondary-1", "deregistered", absent)
