@@ -35,7 +35,7 @@ test:
 MEMORY = $(shell df --output=avail,target -BG /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 + 0 >= 8 { print $$2; found = 1 } END { if (!found) print "$(or $(TMPDIR),/tmp)" }')
 
 test-product:
-	CGO_ENABLED=1 go test -race -count=1 -p 6 -timeout 20m ./...
+	CGO_ENABLED=1 go test -race -count=1 -p 4 -timeout 20m ./...
 
 test-system: export GOTMPDIR := $(or $(TMPDIR),/tmp)
 test-system: export TMPDIR := $(MEMORY)

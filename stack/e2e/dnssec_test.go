@@ -246,7 +246,7 @@ func TestSigningUnderQueries(t *testing.T) {
 			return err
 		})
 		// An answer that was under way is cached past the first flush; another one follows a second later.
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); wrong != nil && took > 5*time.Second {
 			t.Errorf("change %d: answers were wrong for %s after it was in sync: %v", i, took.Round(time.Millisecond), wrong)
 		} else if wrong != nil {
 			t.Logf("change %d: an answer was wrong for %s", i, took.Round(time.Millisecond))
