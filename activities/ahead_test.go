@@ -148,9 +148,9 @@ func TestALongExportAheadGoesOn(t *testing.T) {
 		makeZone(t, zone)
 	}
 	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
-	eventually.True(t, 10*time.Second, "the first has its own place", func() bool { return ahead.Large() == 1 })
+	eventually.True(t, "the first has its own place", func() bool { return ahead.Large() == 1 })
 	ahead.Changed(pdns.Call{Zone: "large.example.", Kind: pdns.ChangeModify, ChangeID: "change-2"})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.False(t, ahead.Settled(ctx, "large.example.", "change-2"))
 	require.NoError(t, ctx.Err(), "the second ends without an answer")
@@ -160,7 +160,7 @@ func TestALongExportAheadGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, activities.ExportPublished, result.Outcome)
 	require.Equal(t, 1, slow.times("ahead.example."))
-	eventually.True(t, 10*time.Second, "its place is free", func() bool { return ahead.Large() == 0 })
+	eventually.True(t, "its place is free", func() bool { return ahead.Large() == 0 })
 	ahead.Changed(pdns.Call{Zone: "small.example.", Kind: pdns.ChangeModify, ChangeID: "change-3"})
 	require.True(t, ahead.Settled(t.Context(), "small.example.", "change-3"))
 }
@@ -235,7 +235,7 @@ func (h hosts) follow(t *testing.T) *activities.Follower {
 // serves waits until the secondary serves the serial.
 func (h hosts) serves(t *testing.T, zone string, serial uint32) {
 	t.Helper()
-	eventually.True(t, 10*time.Second, "the secondary serves it", func() bool {
+	eventually.True(t, "the secondary serves it", func() bool {
 		answer, err := h.secondary.DNS.SOA(t.Context(), h.secondary.DNSAddress, zone)
 		return err == nil && answer.Served(zone) && answer.Serial == serial
 	})
@@ -254,7 +254,7 @@ func TestAVersionIsAppliedAsItIsPublished(t *testing.T) {
 		follower.Published(v, content, trace)
 	})
 	makeZone(t, "marker.example.")
-	eventually.True(t, 10*time.Second, "the bucket is followed", func() bool {
+	eventually.True(t, "the bucket is followed", func() bool {
 		set(t, "marker.example.", uint32(time.Now().UnixMilli()), "again")
 		_, err := export(h.primary, activities.ExportZoneInput{Zone: "marker.example."})
 		require.NoError(t, err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,7 +58,7 @@ func TestNewZones(t *testing.T) {
 				if test.whole {
 					require.False(t, checked(), "it was transferred")
 				} else {
-					eventually.True(t, 10*time.Second, "it was transferred", checked)
+					eventually.True(t, "it was transferred", checked)
 				}
 				equalContent(t, h, zone)
 

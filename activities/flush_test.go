@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
@@ -96,7 +95,7 @@ func TestNewZonesShareAFlush(t *testing.T) {
 	for number, backend := range []string{"SQLite", "LMDB"} {
 		t.Run(backend, func(t *testing.T) {
 			f := newFlushTest(t, number)
-			eventually.True(t, time.Minute, "zones share a flush", func() bool { // at first it is not known how much is asked
+			eventually.True(t, "zones share a flush", func() bool { // at first it is not known how much is asked
 				f.bring(f.publish(20))
 				return f.all()
 			})
@@ -145,7 +144,7 @@ func TestNewZonesWaitForTheirFlush(t *testing.T) {
 		_, err := run[activities.ZonesResult](f.secondary, f.secondary.ApplyZones, activities.ZonesInput{Zones: zones})
 		brought <- err
 	}()
-	eventually.True(t, 10*time.Second, "all are made", func() bool {
+	eventually.True(t, "all are made", func() bool {
 		made := 0
 		for zone, err := range f.Zones(t.Context()) {
 			require.NoError(t, err)
@@ -204,7 +203,7 @@ func TestTheCacheIsFlushedOnceMoreAfterADeletion(t *testing.T) {
 	applied, err := apply(f.secondary, zone)
 	require.NoError(t, err)
 	require.Equal(t, activities.AppliedDelete, applied.Outcome)
-	eventually.True(t, time.Minute, "the cache is flushed", func() bool {
+	eventually.True(t, "the cache is flushed", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return slices.Contains(f.flushed, zone)

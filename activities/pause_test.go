@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
@@ -97,7 +96,7 @@ func TestADrainWaitsForWhatIsUnderWay(t *testing.T) {
 	}
 	close(goOn)
 	require.NoError(t, <-ended)
-	eventually.True(t, 10*time.Second, "it is idle", func() bool {
+	eventually.True(t, "it is idle", func() bool {
 		select {
 		case <-idle:
 			return true

@@ -56,7 +56,7 @@ func (h hosts) followed(t *testing.T) {
 		}
 	})
 	makeZone(t, "marker.example.")
-	eventually.True(t, 10*time.Second, "the bucket is followed", func() bool {
+	eventually.True(t, "the bucket is followed", func() bool {
 		_, err := export(h.primary, activities.ExportZoneInput{Zone: "marker.example.", Above: time.Now().UnixMicro()})
 		require.NoError(t, err)
 		return len(heard) > 0
@@ -80,7 +80,7 @@ func (h hosts) eventHeader(t *testing.T) (header string) {
 	t.Helper()
 	stream, err := h.js.Stream(t.Context(), broker.StreamEvents)
 	require.NoError(t, err)
-	eventually.True(t, 10*time.Second, "the event", func() bool {
+	eventually.True(t, "the event", func() bool {
 		info, err := stream.Info(t.Context())
 		require.NoError(t, err)
 		if info.State.Msgs == 0 {
@@ -110,7 +110,7 @@ func TestOneTraceFromTheProxyToTheSecondary(t *testing.T) {
 		return slices.IndexFunc(spans(), func(s sdk.SpanStub) bool { return s.Name == name })
 	}
 	for _, hop := range hops {
-		eventually.True(t, 10*time.Second, "the hop "+hop, func() bool { return named(hop) >= 0 })
+		eventually.True(t, "the hop "+hop, func() bool { return named(hop) >= 0 })
 	}
 	all := spans()
 	request := all[named(trace.Request)].SpanContext
@@ -131,7 +131,7 @@ func TestOneTraceFromTheProxyToTheSecondary(t *testing.T) {
 func TestWithoutTracingNothingIsWritten(t *testing.T) {
 	h := newHosts(t)
 	change(t, h.proxied(t), "plain.example.")
-	eventually.True(t, 10*time.Second, "the zone's export ahead", func() bool {
+	eventually.True(t, "the zone's export ahead", func() bool {
 		_, _, err := h.store.Newest(t.Context(), "plain.example.")
 		return err == nil
 	})

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.temporal.io/sdk/worker"
 
@@ -37,9 +36,9 @@ func TestAWorkerThatGaveUpIsStartedAnew(t *testing.T) {
 		defer close(ended)
 		g.Run(ctx, func(context.Context) error { return nil }, func() { opened.Add(1) })
 	}()
-	eventually.True(t, 5*time.Second, "the workers run", func() bool { return g.Open() && opened.Load() == 1 })
+	eventually.True(t, "the workers run", func() bool { return g.Open() && opened.Load() == 1 })
 	made[1].gaveUp(errors.New("namespace not found"))
-	eventually.True(t, 5*time.Second, "new ones run", func() bool { return g.Open() && opened.Load() == 2 })
+	eventually.True(t, "new ones run", func() bool { return g.Open() && opened.Load() == 2 })
 	cancel()
 	<-ended
 	if g.Open() || len(made) != 4 {

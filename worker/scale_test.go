@@ -139,9 +139,9 @@ func newScale(b *testing.B, zones int) scale {
 	}
 	for _, gated := range append(gates, roles.Workflows(), roles.Exports()) {
 		run(func(ctx context.Context) { gated.Run(ctx, always, nothing) })
-		eventually.True(b, 20*time.Second, "the workers run", gated.Open)
+		eventually.True(b, "the workers run", gated.Open)
 	}
-	eventually.True(b, 30*time.Second, "the search attributes are known", func() bool {
+	eventually.True(b, "the search attributes are known", func() bool {
 		_, err := temporal.EnsureSearchAttributes(ctx, connection, s.Env("TEMPORAL_NAMESPACE"), nil)
 		return err == nil
 	})

@@ -73,7 +73,7 @@ func (s system) checkFor(t *testing.T, check workflows.Check, in workflows.Check
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	run := ""
-	eventually.True(t, 30*time.Second, "Temporal takes "+check.ID, func() bool {
+	eventually.True(t, "Temporal takes "+check.ID, func() bool {
 		var err error
 		run, err = s.dispatcher.Check(ctx, check, in)
 		return err == nil

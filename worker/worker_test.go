@@ -151,7 +151,7 @@ func newSystem(t *testing.T) system {
 	}, quiet)
 	for _, gated := range []*worker.Gated{workflowWorker, exports, applies} {
 		background(func() { gated.Run(ctx, always, nothing) })
-		eventually.True(t, 20*time.Second, "the workers run", gated.Open)
+		eventually.True(t, "the workers run", gated.Open)
 	}
 	return system{stack: s, temporal: primaryTemporal, dispatcher: dispatcher, versions: store, ahead: ahead}
 }
@@ -173,7 +173,7 @@ func (s system) call(t *testing.T, method, path, body string) {
 func (s system) resync(t *testing.T, zone string) workflows.SyncZoneResult {
 	t.Helper()
 	var result workflows.SyncZoneResult
-	eventually.True(t, 30*time.Second, "the search attributes are known", func() bool {
+	eventually.True(t, "the search attributes are known", func() bool {
 		var err error
 		result, err = dispatch.ResyncZone(t.Context(), s.temporal, workflows.SyncZoneInput{Zone: zone})
 		// Without them a workflow task fails, and with it what waits for the workflow.
@@ -240,7 +240,7 @@ func TestWorkersCarryAZoneFromPrimaryToSecondary(t *testing.T) {
 func (s system) approve(t *testing.T, hold string) {
 	t.Helper()
 	var status workflows.HoldChangeResult
-	eventually.True(t, 20*time.Second, "the hold is shown", func() bool {
+	eventually.True(t, "the hold is shown", func() bool {
 		value, err := s.temporal.QueryWorkflow(t.Context(), workflows.HoldChangeID(hold), "", workflows.QueryStatus)
 		return err == nil && value.Get(&status) == nil && status.Held.Undecided > 0
 	})

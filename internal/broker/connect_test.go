@@ -75,8 +75,8 @@ func TestConnectLogsWhyItFailsOnceAndTriesOn(t *testing.T) {
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("Connect took %v", took)
 			}
-			eventually.True(t, 10*time.Second, "a log line with "+c.want, func() bool { return strings.Contains(log.String(), c.want) })
-			eventually.True(t, 10*time.Second, "several attempts", func() bool { return nc.Stats().Reconnects >= 2 || c.name != "wrong password" })
+			eventually.True(t, "a log line with "+c.want, func() bool { return strings.Contains(log.String(), c.want) })
+			eventually.True(t, "several attempts", func() bool { return nc.Stats().Reconnects >= 2 || c.name != "wrong password" })
 			if n := strings.Count(log.String(), c.want); n != 1 {
 				t.Errorf("told %d times:\n%s", n, log.String())
 			}
@@ -109,13 +109,13 @@ func TestConnectionComesBack(t *testing.T) {
 		t.Errorf("failing took %v", took)
 	}
 	stack.StartProc(t, "nats")
-	eventually.True(t, 10*time.Second, "OnReconnect after the first connection", func() bool { return returns.Load() == 1 })
+	eventually.True(t, "OnReconnect after the first connection", func() bool { return returns.Load() == 1 })
 	if _, err := js.AccountInfo(t.Context()); err != nil {
 		t.Error(err)
 	}
 	stack.Kill(t, "nats")
 	stack.StartProc(t, "nats")
-	eventually.True(t, 10*time.Second, "OnReconnect after a lost connection", func() bool { return returns.Load() == 2 })
+	eventually.True(t, "OnReconnect after a lost connection", func() bool { return returns.Load() == 2 })
 	if _, err := js.AccountInfo(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -139,7 +139,7 @@ func TestHangingServerIsNoticed(t *testing.T) {
 	if lost == nats.CONNECTED {
 		t.Error("a server that hangs for 30 s still counts as connected")
 	}
-	eventually.True(t, 10*time.Second, "the connection stands again", nc.IsConnected)
+	eventually.True(t, "the connection stands again", nc.IsConnected)
 }
 
 // until waits for a condition and lets the test go on without it: a paused

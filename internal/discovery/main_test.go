@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -88,7 +87,7 @@ func register(t *testing.T, id string) *host {
 // waitFor waits until Consul says of the secondary what is wanted.
 func waitFor(t *testing.T, c *discovery.Client, id, what string, want func(i discovery.Instance, known bool) bool) {
 	t.Helper()
-	eventually.True(t, 20*time.Second, what, func() bool {
+	eventually.True(t, what, func() bool {
 		found, err := c.Reachable(t.Context(), discovery.ServiceSecondary)
 		i, known := found[id]
 		return err == nil && want(i, known)

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -92,7 +91,7 @@ func TestRegistration(t *testing.T) {
 	upgraded := "5.0.1"
 	h.version.Store(&upgraded)
 	waitFor(t, c, "secondary-1", "critical", failing)
-	eventually.True(t, 10*time.Second, "the reason shows in Consul", func() bool {
+	eventually.True(t, "the reason shows in Consul", func() bool {
 		checks, _, err := operator(t).Health().Checks(discovery.ServiceSecondary, nil)
 		return err == nil && len(checks) == 1 && strings.Contains(checks[0].Output, "PowerDNS does not answer by DNS")
 	})

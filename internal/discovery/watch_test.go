@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
@@ -32,7 +31,7 @@ func (r *reports) list() []string {
 
 func (r *reports) wait(t *testing.T, want ...string) {
 	t.Helper()
-	eventually.True(t, 30*time.Second, fmt.Sprintf("reports %v", want), func() bool { return len(r.list()) >= len(want) })
+	eventually.True(t, fmt.Sprintf("reports %v", want), func() bool { return len(r.list()) >= len(want) })
 	if got := r.list(); !slices.Equal(got, want) {
 		t.Fatalf("reports are %v, want %v", got, want)
 	}

@@ -129,11 +129,11 @@ func mirror(t *testing.T, js jetstream.JetStream) {
 	defer func() { cancel(); <-ended }()
 	change := pdns.HeldChange{Zone: "example.org.", Kind: pdns.HeldShrink, Base: 7}
 	for range 2 {
-		eventually.True(t, 10*time.Second, "nothing is held", func() bool { return !m.MayHold("example.org.") })
+		eventually.True(t, "nothing is held", func() bool { return !m.MayHold("example.org.") })
 		if _, _, err := store.Hold(t.Context(), change); err != nil {
 			t.Fatal(err)
 		}
-		eventually.True(t, 10*time.Second, "a change is held", func() bool { return m.MayHold("example.org.") && !m.MayHold("example.com.") })
+		eventually.True(t, "a change is held", func() bool { return m.MayHold("example.org.") && !m.MayHold("example.com.") })
 		want := `pdnsdist_held_changes{decision="undecided",kind="shrink"} 1`
 		if text, err := gathered(registry); err != nil || !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s%v", want, text, err)
@@ -142,11 +142,11 @@ func mirror(t *testing.T, js jetstream.JetStream) {
 			t.Fatal(err)
 		}
 	}
-	eventually.True(t, 10*time.Second, "nothing is held", func() bool { return !m.MayHold("example.org.") })
+	eventually.True(t, "nothing is held", func() bool { return !m.MayHold("example.org.") })
 	if err := js.DeleteKeyValue(t.Context(), broker.BucketHeld); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 30*time.Second, "without the bucket nothing is known", func() bool { return m.MayHold("example.org.") })
+	eventually.True(t, "without the bucket nothing is known", func() bool { return m.MayHold("example.org.") })
 }
 
 // gathered is what a scrape shows.
@@ -220,7 +220,7 @@ func keyLost(t *testing.T, stack *stacktest.Stack, js jetstream.JetStream) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancelled := make(chan struct{})
 	go func() { old.Run(ctx); close(cancelled) }()
-	eventually.True(t, 10*time.Second, "the key is put back", func() bool {
+	eventually.True(t, "the key is put back", func() bool {
 		kv, err := js.KeyValue(t.Context(), broker.BucketGuard)
 		if err != nil {
 			return false
@@ -242,7 +242,7 @@ func keyLost(t *testing.T, stack *stacktest.Stack, js jetstream.JetStream) {
 		t.Fatal(err)
 	}
 	other := proven(t, guard.NewKey(guard.New(js)))
-	eventually.True(t, 10*time.Second, "the new key is looked up", func() bool {
+	eventually.True(t, "the new key is looked up", func() bool {
 		proxied, err := fresh.Proven(t.Context(), other)
 		return err == nil && proxied == pdns.ProxiedDelete
 	})

@@ -159,7 +159,7 @@ func followed(t *testing.T, js jetstream.JetStream) {
 	go r.Follow(ctx, "a", slog.New(slog.DiscardHandler), func(s pdns.Secondary) { heard <- s })
 	wait := func(what string, want func(pdns.Secondary) bool) {
 		t.Helper()
-		deadline := time.After(10 * time.Second)
+		deadline := time.After(time.Minute)
 		for {
 			select {
 			case s := <-heard:

@@ -85,7 +85,7 @@ func TestTemporalComesBack(t *testing.T) {
 	go func() {
 		ready <- temporal.WaitReady(t.Context(), c, cfg.Namespace, slog.New(slog.NewTextHandler(&log, nil)))
 	}()
-	eventually.True(t, 15*time.Second, "the log tells why", func() bool { return strings.Contains(log.String(), "temporal.address") })
+	eventually.True(t, "the log tells why", func() bool { return strings.Contains(log.String(), "temporal.address") })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := temporal.WaitReady(ctx, c, cfg.Namespace, quiet()); !errors.Is(err, context.Canceled) {
@@ -103,7 +103,7 @@ func TestTemporalComesBack(t *testing.T) {
 		t.Error("ready with Temporal killed")
 	}
 	stack.StartProc(t, "temporal")
-	eventually.True(t, 15*time.Second, "the same client works again", func() bool {
+	eventually.True(t, "the same client works again", func() bool {
 		return temporal.Ready(t.Context(), c, cfg.Namespace) == nil
 	})
 }

@@ -129,7 +129,7 @@ func TestEnsureSchedules(t *testing.T) {
 			t.Errorf("%s changed: made %v", name, created)
 		}
 	}
-	eventually.True(t, 10*time.Second, "all changes are there", func() bool {
+	eventually.True(t, "all changes are there", func() bool {
 		d := describe()
 		action := d.Schedule.Action.(*client.ScheduleWorkflowAction)
 		return d.Schedule.Spec.Intervals[0].Every == 10*time.Minute && action.TaskQueue == "somebody" && action.WorkflowRunTimeout == 2*time.Minute &&
@@ -141,5 +141,5 @@ func TestEnsureSchedules(t *testing.T) {
 	if err := handle.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 10*time.Second, "made again once lost", func() bool { return slices.Equal(ensure(), []string{"test-check"}) })
+	eventually.True(t, "made again once lost", func() bool { return slices.Equal(ensure(), []string{"test-check"}) })
 }

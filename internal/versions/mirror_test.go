@@ -69,12 +69,12 @@ func TestMirrorKnows(t *testing.T) {
 		t.Error("knows before it has read anything")
 	}
 	m := mirror(t, js)
-	eventually.True(t, 20*time.Second, "nothing is known to be there", func() bool {
+	eventually.True(t, "nothing is known to be there", func() bool {
 		v, revision, ok := m.Known(zone)
 		return ok && v.Version == 0 && revision == 0
 	})
 	first := published(t, s, version(zone, 1), []byte("x"), 0)
-	eventually.True(t, 20*time.Second, "the version is known with its revision", func() bool {
+	eventually.True(t, "the version is known with its revision", func() bool {
 		v, revision, ok := m.Known(zone)
 		return ok && v.Version == 1 && revision == first
 	})
@@ -87,7 +87,7 @@ func TestMirrorKnows(t *testing.T) {
 	if _, err := s.PublishDelta(t.Context(), delta, first); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 20*time.Second, "a delta is to be asked for", func() bool {
+	eventually.True(t, "a delta is to be asked for", func() bool {
 		_, _, ok := m.Known(zone)
 		return !ok
 	})
@@ -120,7 +120,7 @@ func TestMirrorOfABucketThatIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	published(t, versions.New(js), version("after.org.", 8), []byte("x"), 0)
-	eventually.True(t, 20*time.Second, "the new bucket is mirrored", func() bool {
+	eventually.True(t, "the new bucket is mirrored", func() bool {
 		newest, err := m.Newest(t.Context())
 		return err == nil && newest["after.org."].Version == 8
 	})
@@ -154,7 +154,7 @@ func TestMirrorOfAPurgedBucket(t *testing.T) {
 	if err := stream.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 60*time.Second, "the purge shows", func() bool {
+	eventually.True(t, "the purge shows", func() bool {
 		newest, err := m.Newest(t.Context())
 		return err == nil && len(newest) == 0
 	})

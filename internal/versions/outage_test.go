@@ -72,7 +72,7 @@ func TestContentThatFailsIsNotPublished(t *testing.T) {
 		if _, _, err := s.Newest(t.Context(), zone); !errors.Is(err, versions.ErrNone) {
 			t.Errorf("after %d bytes: newest says %v", size, err)
 		}
-		eventually.True(t, 5*time.Second, "the broken upload is gone", func() bool { return messages(t, js) == 0 })
+		eventually.True(t, "the broken upload is gone", func() bool { return messages(t, js) == 0 })
 	}
 }
 
@@ -115,7 +115,7 @@ func TestStopAndStartOfNATS(t *testing.T) {
 				t.Errorf("%s: %s says %v", away.how, what, err)
 			}
 		}
-		eventually.True(t, 15*time.Second, "NATS answers again", func() bool {
+		eventually.True(t, "NATS answers again", func() bool {
 			_, _, err := s.Newest(t.Context(), "small.org.")
 			return err == nil
 		})
@@ -224,7 +224,7 @@ func TestNATSGoesAndComesBackMeanwhile(t *testing.T) {
 		if took > soon {
 			t.Errorf("%s took %v", what, took)
 		}
-		eventually.True(t, 15*time.Second, "NATS answers again", func() bool {
+		eventually.True(t, "NATS answers again", func() bool {
 			_, _, err := s.Newest(t.Context(), zone)
 			return err == nil
 		})

@@ -61,7 +61,7 @@ func ready(t *testing.T) (*dispatch.Dispatcher, client.Client) {
 	}
 	d := &dispatch.Dispatcher{Client: c}
 	// Temporal knows new attributes a second or two later, one before the other.
-	eventually.True(t, 20*time.Second, "search attributes to be known", func() bool {
+	eventually.True(t, "search attributes to be known", func() bool {
 		return d.ReconcileSecondary(t.Context(), workflows.ReconcileSecondaryInput{Secondary: "probe"}) == nil &&
 			d.SyncZone(t.Context(), workflows.SyncZoneInput{Zone: "probe.example."}, workflows.ZoneChange{}) == nil
 	})
@@ -221,7 +221,7 @@ func TestTemporalAway(t *testing.T) {
 			t.Errorf("after %s: %v", took, err)
 		}
 		c.back(t, "temporal")
-		eventually.True(t, 30*time.Second, "Temporal to take changes again", func() bool {
+		eventually.True(t, "Temporal to take changes again", func() bool {
 			return d.SyncZone(t.Context(), in, workflows.ZoneChange{}) == nil
 		})
 	}

@@ -170,7 +170,7 @@ func TestTemporalFails(t *testing.T) {
 	}
 	empties(t, js)
 	// An event is counted just after it is acknowledged.
-	eventually.True(t, soon, "all are counted", func() bool { return r.count("accepted") >= 21 })
+	eventually.True(t, "all are counted", func() bool { return r.count("accepted") >= 21 })
 	if d.count("stubborn.example.") != 4 || d.total() != 24 || r.count("retried") != 3 || r.count("accepted") != 21 {
 		t.Errorf("%v, retried %v, accepted %v", d.calls, r.count("retried"), r.count("accepted"))
 	}
@@ -203,7 +203,7 @@ func TestTwoPrimaries(t *testing.T) {
 	_, js2 := brokertest.Connect(t, stack, "primary")
 	one, two := &recorder{}, &recorder{}
 	r1, r2 := start(t, js, one), start(t, js2, two)
-	eventually.True(t, soon, "both to wait for events", func() bool {
+	eventually.True(t, "both to wait for events", func() bool {
 		consumer, err := js.Consumer(t.Context(), broker.StreamEvents, ConsumerName)
 		return err == nil && consumer.CachedInfo().NumWaiting == 2
 	})
@@ -257,12 +257,12 @@ func TestRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		zone := name + ".example."
-		eventually.True(t, soon, "the stream to be there", func() bool {
+		eventually.True(t, "the stream to be there", func() bool {
 			data, _ := json.Marshal(pdns.Event{Zone: zone}) // a struct of strings
 			_, err := js.Publish(t.Context(), "zone.modified", data)
 			return err == nil
 		})
-		eventually.True(t, soon, "the event after removing "+name, func() bool { return d.count(zone) > 0 })
+		eventually.True(t, "the event after removing "+name, func() bool { return d.count(zone) > 0 })
 	}
 }
 
@@ -276,7 +276,7 @@ func TestDeadLettersMissing(t *testing.T) {
 	r := start(t, js, d)
 	publish(t, js, "zone.add", []byte("garbage"))
 	publishZone(t, js, "good.example.")
-	eventually.True(t, soon, "the good event, and the other given back", func() bool {
+	eventually.True(t, "the good event, and the other given back", func() bool {
 		return d.count("good.example.") == 1 && r.count("retried") > 0
 	})
 	if err := ensure(t.Context(), js); err != nil {
@@ -300,11 +300,11 @@ func TestNATSAway(t *testing.T) {
 	} {
 		c[0](t, "nats")
 		c[1](t, "nats")
-		eventually.True(t, soon, "NATS to take an event after it was "+name, func() bool {
+		eventually.True(t, "NATS to take an event after it was "+name, func() bool {
 			_, err := js.Publish(t.Context(), "zone.add", []byte(`{"zone":"`+name+`.example."}`))
 			return err == nil
 		})
-		eventually.True(t, soon, "the event after NATS was "+name, func() bool { return d.count(name+".example.") > 0 })
+		eventually.True(t, "the event after NATS was "+name, func() bool { return d.count(name+".example.") > 0 })
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,9 +17,6 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
-
-// soon is how long a test waits for what must happen.
-const soon = 30 * time.Second
 
 // stack is a real NATS and Temporal for the tests of this package.
 var stack *stacktest.Stack
@@ -163,5 +159,5 @@ func left(t *testing.T, js jetstream.JetStream, stream string) int {
 
 func empties(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	eventually.True(t, soon, "the stream of events to be empty", func() bool { return left(t, js, broker.StreamEvents) == 0 })
+	eventually.True(t, "the stream of events to be empty", func() bool { return left(t, js, broker.StreamEvents) == 0 })
 }

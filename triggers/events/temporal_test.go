@@ -48,7 +48,7 @@ func TestIntoTemporal(t *testing.T) {
 	}
 
 	publishZone(t, js, "early.example.")
-	eventually.True(t, soon, "the early event to be given back", func() bool { return r.count("retried") > 0 })
+	eventually.True(t, "the early event to be given back", func() bool { return r.count("retried") > 0 })
 	_, err := temporal.EnsureSearchAttributes(t.Context(), c, "default", temporal.Attributes{
 		workflows.AttributeZone:      enums.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 		workflows.AttributeSecondary: enums.INDEXED_VALUE_TYPE_KEYWORD,
@@ -58,7 +58,7 @@ func TestIntoTemporal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, soon, "the early event in Temporal", func() bool { return arrived("early.example.") })
+	eventually.True(t, "the early event in Temporal", func() bool { return arrived("early.example.") })
 
 	stack.Kill(t, "temporal")
 	const zones = 100
@@ -66,7 +66,7 @@ func TestIntoTemporal(t *testing.T) {
 		publishZone(t, js, fmt.Sprintf("z%d.example.", n))
 	}
 	before := r.count("retried")
-	eventually.True(t, soon, "more failures than events may be under way", func() bool { return r.count("retried") > before+maxInFlight })
+	eventually.True(t, "more failures than events may be under way", func() bool { return r.count("retried") > before+maxInFlight })
 	if n := left(t, js, broker.StreamEvents); n != zones {
 		t.Errorf("%d of %d events left while Temporal is away", n, zones)
 	}
@@ -78,7 +78,7 @@ func TestIntoTemporal(t *testing.T) {
 	}
 	for n := range zones { // in a sync of its own or in a batch
 		zone := fmt.Sprintf("z%d.example.", n)
-		eventually.True(t, soon, zone+" in Temporal", func() bool {
+		eventually.True(t, zone+" in Temporal", func() bool {
 			found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 				Query: fmt.Sprintf("%s = %q AND ExecutionStatus = 'Running'", workflows.AttributeZone, zone),
 			})

@@ -124,7 +124,7 @@ func TestRegistrationStartsReconcile(t *testing.T) {
 		r := discovery.Registration{Client: consul("secondary-1"), Service: discovery.ServiceSecondary, ID: "secondary-1", DNSAddress: "192.0.2.1:53"}
 		r.Run(ctx, func(context.Context) error { return nil })
 	})
-	eventually.True(t, 20*time.Second, "secondary-1 is reconciled", func() bool {
+	eventually.True(t, "secondary-1 is reconciled", func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return len(d.got) == 1 && d.got[0].id == "secondary-1"

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 )
 
 // TestChangeBecomesEvent follows changes of each kind to their events.
@@ -32,7 +34,7 @@ func TestChangeBecomesEvent(t *testing.T) {
 		if res.StatusCode != http.StatusNoContent {
 			t.Fatalf("%s %s: %s", c.method, c.path, res.Status)
 		}
-		waitFor(t, "the event", func() bool { return len(js.list()) > before })
+		eventually.True(t, "the event", func() bool { return len(js.list()) > before })
 		e := js.list()[before]
 		if e.Zone != c.zone || e.subject != c.subject || e.Primary != "primary-1" || e.CreatedAt.Before(sent.Add(-time.Second)) {
 			t.Errorf("%s %s: %+v", c.method, c.path, e)
@@ -187,7 +189,7 @@ func TestPowerDNSDies(t *testing.T) {
 	if res.StatusCode != http.StatusBadGateway || res.Header.Get(HeaderChangeID) == "" {
 		t.Errorf("%s %s", res.Status, body)
 	}
-	waitFor(t, "the event", func() bool { return len(js.list()) == 1 })
+	eventually.True(t, "the event", func() bool { return len(js.list()) == 1 })
 }
 
 // TestPowerDNSStopsReading and resets the connection without an answer: it
@@ -243,7 +245,7 @@ func TestAnswerBreaksOff(t *testing.T) {
 	if data, err := io.ReadAll(res.Body); err == nil {
 		t.Errorf("read %q as a whole body", data)
 	}
-	waitFor(t, "the event", func() bool { return len(js.list()) == 1 })
+	eventually.True(t, "the event", func() bool { return len(js.list()) == 1 })
 }
 
 // TestClientBreaksOffItsBody: PowerDNS never has the whole request, so that
@@ -301,5 +303,5 @@ func TestClientGoesAway(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	close(finish)
-	waitFor(t, "the event", func() bool { return len(js.list()) == 1 })
+	eventually.True(t, "the event", func() bool { return len(js.list()) == 1 })
 }

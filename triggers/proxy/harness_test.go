@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,9 +23,6 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
-
-// soon is how long a test waits for what must happen.
-const soon = 15 * time.Second
 
 const apiKey = "a-secret-key"
 
@@ -159,7 +155,7 @@ func start(t testing.TB, cfg Config) *running {
 func trust(t testing.TB, file string) *x509.CertPool {
 	t.Helper()
 	pool := x509.NewCertPool()
-	waitFor(t, "the certificate", func() bool {
+	eventually.True(t, "the certificate", func() bool {
 		pem, err := os.ReadFile(file)
 		return err == nil && pool.AppendCertsFromPEM(pem)
 	})
@@ -204,7 +200,7 @@ func (r *running) do(client *http.Client, method, path string, body io.Reader) (
 // idle waits until nothing is in the outbox.
 func (r *running) idle() {
 	r.t.Helper()
-	waitFor(r.t, "the outbox to be empty", func() bool { return r.relay.outbox.pending() == 0 })
+	eventually.True(r.t, "the outbox to be empty", func() bool { return r.relay.outbox.pending() == 0 })
 }
 
 // metric is the value of a counter or gauge.
@@ -226,11 +222,6 @@ func (r *running) metric(name string, labels ...string) float64 {
 		}
 	}
 	return 0
-}
-
-func waitFor(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	eventually.True(t, soon, what, ok)
 }
 
 // backend is a PowerDNS whose answers a test chooses.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/internal/stacktest"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
@@ -95,7 +96,7 @@ func TestNATSAway(t *testing.T) {
 	p := realProxy(t, s)
 
 	id := fastChange(t, p, "DELETE", zonesPath+"/before.example.")
-	waitFor(t, "an event with NATS there", func() bool {
+	eventually.True(t, "an event with NATS there", func() bool {
 		events, subjects := storedEvents(t, js)
 		at := slices.IndexFunc(events, func(e pdns.Event) bool { return e.ChangeID == id })
 		return at >= 0 && subjects[at] == "zone.delete" && events[at].Zone == "before.example."
@@ -111,7 +112,7 @@ func TestNATSAway(t *testing.T) {
 		c.away(t, "nats")
 		fastChange(t, p, "PATCH", zonesPath+"/"+c.zone)
 		c.back(t, "nats")
-		waitFor(t, "the event of "+c.zone, func() bool {
+		eventually.True(t, "the event of "+c.zone, func() bool {
 			events, _ := storedEvents(t, js)
 			return slices.ContainsFunc(events, func(e pdns.Event) bool { return e.Zone == c.zone })
 		})
@@ -170,7 +171,7 @@ func TestEventOfSlowRequest(t *testing.T) {
 	if events, _ := storedEvents(t, js); len(events) != 2 {
 		t.Errorf("%+v", events)
 	}
-	waitFor(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
+	eventually.True(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
 }
 
 // TestStreamMissing keeps the change until the stream is made.
@@ -180,11 +181,11 @@ func TestStreamMissing(t *testing.T) {
 	brokertest.Empty(t, js)
 	p := realProxy(t, s)
 	fastChange(t, p, "PUT", zonePath)
-	waitFor(t, "a failure", func() bool { return p.metric("pdnsdist_events_published_total", "failed") > 0 })
+	eventually.True(t, "a failure", func() bool { return p.metric("pdnsdist_events_published_total", "failed") > 0 })
 	if _, err := broker.Ensure(t.Context(), js, brokertest.Config(s, "primary")); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the event", func() bool {
+	eventually.True(t, "the event", func() bool {
 		events, _ := storedEvents(t, js)
 		return slices.ContainsFunc(events, func(e pdns.Event) bool { return e.Zone == "example.org." })
 	})

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 )
 
 // TestFullOutbox refuses changes and goes on with reads.
@@ -51,7 +53,7 @@ func TestFullOutbox(t *testing.T) {
 	// What it took it still has, and room comes with the first events.
 	js.setFault(nil)
 	p.Drain()
-	waitFor(t, "an event", func() bool { return len(js.list()) > 0 })
+	eventually.True(t, "an event", func() bool { return len(js.list()) > 0 })
 	p.idle()
 	if res, _ := p.call("PATCH", zonePath, "{}"); res.StatusCode != http.StatusOK {
 		t.Errorf("with room again: %s", res.Status)

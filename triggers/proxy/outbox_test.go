@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/bbolt"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -134,7 +135,7 @@ func restart(t *testing.T, dir, url string) []published {
 	cfg.StateDir = dir
 	p := start(t, cfg)
 	var page []intent
-	waitFor(t, "the second events to be noted", func() bool {
+	eventually.True(t, "the second events to be noted", func() bool {
 		var err error
 		if page, _, err = p.relay.outbox.page(nil, 10); err != nil {
 			t.Fatal(err)
@@ -177,7 +178,7 @@ func TestSecondEvent(t *testing.T) {
 	}
 	change.settle(true)
 	var noted intent
-	waitFor(t, "the second event to be noted", func() bool {
+	eventually.True(t, "the second event to be noted", func() bool {
 		page, _, err := r.outbox.page(nil, 10)
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +200,7 @@ func TestSecondEvent(t *testing.T) {
 	if sent := js.list(); sent[0].ChangeID != change.ChangeID || sent[1].ChangeID == change.ChangeID {
 		t.Errorf("events: %+v", sent)
 	}
-	waitFor(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
+	eventually.True(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
 }
 
 // TestSecondEventOfSeveral is sent under the ID of a change that has had none, and
@@ -220,7 +221,7 @@ func TestSecondEventOfSeveral(t *testing.T) {
 	if err := r.drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the others to be removed", func() bool { return r.outbox.pending() == 1 })
+	eventually.True(t, "the others to be removed", func() bool { return r.outbox.pending() == 1 })
 	page, _, err := r.outbox.page(nil, 10)
 	if err != nil || page[0].ChangeID != "2" || page[0].Kind != pdns.ChangeDelete || page[0].Due.IsZero() {
 		t.Errorf("%v, noted: %+v", err, page)
@@ -259,7 +260,7 @@ func TestDrainCoalesces(t *testing.T) {
 		began[change.ChangeID] = true
 		change.settle(true)
 	}
-	waitFor(t, "all to fail", func() bool {
+	eventually.True(t, "all to fail", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return len(r.busy) == 0
@@ -279,7 +280,7 @@ func TestDrainCoalesces(t *testing.T) {
 			t.Errorf("zone %d: %+v", n, got)
 		}
 	}
-	waitFor(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
+	eventually.True(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
 }
 
 // TestDrainInPages drains more than one page.
@@ -323,7 +324,7 @@ func TestDrainLeavesRequestsAlone(t *testing.T) {
 	}
 	change.settle(false)
 	change.settle(true) // too late
-	waitFor(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
+	eventually.True(t, "the outbox to be empty", func() bool { return r.outbox.pending() == 0 })
 }
 
 // TestUnreadableEntry does not hold up the others.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns/pdnstest"
 )
 
@@ -165,7 +166,7 @@ func TestSameAsDirect(t *testing.T) {
 		}
 	}
 	for _, w := range ways {
-		waitFor(t, fmt.Sprintf("%d events", events), func() bool { return len(w.js.list()) >= events })
+		eventually.True(t, fmt.Sprintf("%d events", events), func() bool { return len(w.js.list()) >= events })
 	}
 	zones := map[string]int{}
 	for _, e := range ways[0].js.list() {
@@ -275,7 +276,7 @@ func TestRealBigBodies(t *testing.T) {
 	if made := fetch(t, p.client, p.url, powerdns.APIKey, apiCall{"POST", server + "/zones", body, false}); made.status != http.StatusCreated {
 		t.Fatalf("%+v", made)
 	}
-	waitFor(t, "the event", func() bool { return len(js.list()) == 1 && js.list()[0].Zone == "made.example." })
+	eventually.True(t, "the event", func() bool { return len(js.list()) == 1 && js.list()[0].Zone == "made.example." })
 
 	var text strings.Builder
 	text.WriteString("big.example. 60 IN SOA a. b. 1 2 3 4 5\n")

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 )
 
@@ -43,7 +44,7 @@ func TestWhatAChangeSays(t *testing.T) {
 	} {
 		before := len(js.list())
 		res, _ := p.call(c.method, c.path, c.body)
-		waitFor(t, "the event", func() bool { return len(js.list()) > before })
+		eventually.True(t, "the event", func() bool { return len(js.list()) > before })
 		id := res.Header.Get(HeaderChangeID)
 		mu.Lock()
 		got, isTold := told[id]

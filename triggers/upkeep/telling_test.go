@@ -33,7 +33,7 @@ func TestTellingUntilItSucceeds(t *testing.T) {
 	}
 	told.tell(ctx, []string{"schedules"}, call) // while that is under way
 	answers <- errors.New("no secondary")
-	eventually.True(t, 5*time.Second, "the answer is taken", func() bool { told.tell(ctx, nil, call); return told.answer == nil })
+	eventually.True(t, "the answer is taken", func() bool { told.tell(ctx, nil, call); return told.answer == nil })
 	if pause := time.Until(told.notBefore); pause <= 0 || pause > lookEvery {
 		t.Errorf("told again in %v", pause)
 	}
@@ -43,7 +43,7 @@ func TestTellingUntilItSucceeds(t *testing.T) {
 		t.Errorf("told of %v", what)
 	}
 	answers <- nil
-	eventually.True(t, 5*time.Second, "the answer is taken", func() bool { told.tell(ctx, nil, call); return told.answer == nil })
+	eventually.True(t, "the answer is taken", func() bool { told.tell(ctx, nil, call); return told.answer == nil })
 	if len(told.untold) > 0 {
 		t.Errorf("still untold: %v", told.untold)
 	}

@@ -95,7 +95,7 @@ func stands(ctx context.Context, js jetstream.JetStream, tc client.Client) bool 
 // requireNothingOwed waits until the note is empty.
 func requireNothingOwed(t *testing.T, u *upkeep.Upkeep, owed string) {
 	t.Helper()
-	eventually.True(t, 30*time.Second, "nothing is owed", func() bool {
+	eventually.True(t, "nothing is owed", func() bool {
 		u.Wake()
 		_, err := os.Stat(owed)
 		return errors.Is(err, fs.ErrNotExist)
@@ -123,13 +123,13 @@ func TestUpkeep(t *testing.T) {
 	u, stop := run(t, s, tc, time.Minute, &first)
 	_, stopSecond := run(t, s, tc, time.Minute, &second)
 	// And one that cannot wait for the passes, as the trigger.
-	eventually.True(t, 20*time.Second, "the streams are made", func() bool { return u.EnsureBroker(t.Context()) == nil })
-	eventually.True(t, 20*time.Second, "the streams stand without Temporal", func() bool {
+	eventually.True(t, "the streams are made", func() bool { return u.EnsureBroker(t.Context()) == nil })
+	eventually.True(t, "the streams stand without Temporal", func() bool {
 		_, err := js.Stream(t.Context(), broker.StreamEvents)
 		return err == nil
 	})
 	s.StartProc(t, "temporal")
-	eventually.True(t, 30*time.Second, "all stands", func() bool { u.Wake(); return stands(t.Context(), js, tc) })
+	eventually.True(t, "all stands", func() bool { u.Wake(); return stands(t.Context(), js, tc) })
 	stopSecond()
 	requireNothingOwed(t, u, first.owed)
 	if lost := append(first.list(), second.list()...); len(lost) > 0 {
@@ -141,7 +141,7 @@ func TestUpkeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.Wake()
-	eventually.True(t, 10*time.Second, "the lost bucket is told", func() bool { return slices.Equal(first.list(), []string{"KV_pdns-zones"}) })
+	eventually.True(t, "the lost bucket is told", func() bool { return slices.Equal(first.list(), []string{"KV_pdns-zones"}) })
 	if !stands(t.Context(), js, tc) {
 		t.Error("the lost bucket is not there again")
 	}
@@ -152,14 +152,14 @@ func TestUpkeep(t *testing.T) {
 	if err := u.EnsureBroker(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 10*time.Second, "the lost stream is told", func() bool { return slices.Contains(first.list(), broker.StreamEvents) })
+	eventually.True(t, "the lost stream is told", func() bool { return slices.Contains(first.list(), broker.StreamEvents) })
 	stop()
 
 	// Lost while none ran: all of NATS, while Temporal kept its part.
 	brokertest.Empty(t, js)
 	var third recreated
 	_, stop = run(t, s, tc, 0, &third)
-	eventually.True(t, 10*time.Second, "the loss of NATS's data is told", func() bool { return len(third.list()) == 7 })
+	eventually.True(t, "the loss of NATS's data is told", func() bool { return len(third.list()) == 7 })
 	stop()
 
 	// One thing was lost: that alone is told.
@@ -168,7 +168,7 @@ func TestUpkeep(t *testing.T) {
 	if err := js.DeleteKeyValue(t.Context(), broker.BucketSecondaries); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 10*time.Second, "the roster's bucket is told", func() bool { u.Wake(); return len(fourth.list()) > 0 })
+	eventually.True(t, "the roster's bucket is told", func() bool { u.Wake(); return len(fourth.list()) > 0 })
 	stop()
 	if lost := fourth.list(); !slices.Equal(lost, []string{"KV_pdns-secondaries"}) {
 		t.Errorf("lost are %v", lost)
@@ -182,19 +182,19 @@ func TestUpkeep(t *testing.T) {
 	if err := js.DeleteKeyValue(t.Context(), broker.BucketGuard); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, 10*time.Second, "the guard's bucket is told", func() bool { u.Wake(); return len(untaken.list()) > 0 })
+	eventually.True(t, "the guard's bucket is told", func() bool { u.Wake(); return len(untaken.list()) > 0 })
 	stop()
 	if err := js.DeleteKeyValue(t.Context(), broker.BucketHeld); err != nil {
 		t.Fatal(err)
 	}
 	// NATS sometimes cannot make at once what was just removed.
-	eventually.True(t, 20*time.Second, "the holds' bucket is made", func() bool { return u.EnsureBroker(t.Context()) == nil })
+	eventually.True(t, "the holds' bucket is made", func() bool { return u.EnsureBroker(t.Context()) == nil })
 	s.Stop(t, "temporal")
 	if err := js.DeleteKeyValue(t.Context(), broker.BucketZones); err != nil {
 		t.Fatal(err)
 	}
 	_, stop = run(t, s, tc, 0, &untaken)
-	eventually.True(t, time.Minute, "the zones' bucket is noted", func() bool {
+	eventually.True(t, "the zones' bucket is noted", func() bool {
 		note, err := os.ReadFile(owed)
 		return err == nil && strings.Contains(string(note), "KV_pdns-zones")
 	})

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,7 +52,7 @@ const streamStore jetstream.ErrorCode = 10049
 func Fresh(t testing.TB, s *stacktest.Stack) jetstream.JetStream {
 	t.Helper()
 	_, js := Connect(t, s, "primary")
-	eventually.True(t, 20*time.Second, "new streams are empty", func() bool {
+	eventually.True(t, "new streams are empty", func() bool {
 		Empty(t, js)
 		created, err := broker.Ensure(t.Context(), js, Config(s, "primary"))
 		var refused *jetstream.APIError
