@@ -18,11 +18,10 @@ const followAgain = time.Second
 
 // Follow calls published with every version that is published from now on, with
 // its content where that rides in the entry, and with the header of the trace that
-// it belongs to, if any, until ctx ends. It is a hint:
-// what is published while the connection is down, or the bucket is made anew, may
-// be left out. A watch goes on after the last entry that it has seen, which the bucket
-// may not have any more when NATS comes back: anew, sent to when the connection stands again, has
-// it begin anew. published must not wait.
+// it belongs to, if any, until ctx ends. It is a hint: what is published while the
+// connection is down, or the bucket is made anew, may be left out. published must
+// not wait. anew, sent to whenever the connection stands again, has the watch begin
+// anew, see [Mirror.BeginAnew].
 func (s *Store) Follow(ctx context.Context, logger *slog.Logger, anew <-chan struct{}, published func(v pdns.Version, content []byte, trace string)) {
 	state := outage.Log{Logger: logger, What: "following the versions as they are published"}
 	for ctx.Err() == nil {

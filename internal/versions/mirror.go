@@ -84,14 +84,14 @@ func (m *Mirror) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if before.newerThan(info) && m.OnOlder != nil {
-		m.OnOlder()
-	}
 	kv, err := m.js.KeyValue(broker.Bounded(ctx), broker.BucketZones)
 	if err != nil {
 		return err
 	}
 	m.begin(info)
+	if before.newerThan(info) && m.OnOlder != nil {
+		m.OnOlder() // once: begin has forgotten what was there before
+	}
 	watch, err := kv.WatchAll(ctx)
 	if err != nil {
 		return err

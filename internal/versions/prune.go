@@ -19,8 +19,8 @@ import (
 const listsLonger = 2 * time.Hour
 
 // Prune removes objects that were written more than olderThan ago and that
-// their zone's newest version does not name, lists two hours later, and the chunks of uploads that were
-// never finished. Nothing is removed that could not be looked up.
+// their zone's newest version does not name, lists two hours later, and the chunks
+// of uploads that were never finished. Nothing is removed that could not be looked up.
 func (s *Store) Prune(ctx context.Context, olderThan time.Duration) error {
 	if err := s.prune(broker.Bounded(ctx), time.Now().Add(-olderThan)); err != nil {
 		return fmt.Errorf("prune snapshots: %w", explain(err))

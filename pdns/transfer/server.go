@@ -72,8 +72,8 @@ func (s *Server) Addr() string { return s.udp.LocalAddr().String() }
 
 // Offer puts up one version of a zone (its canonical name) for AXFR until the
 // offer is withdrawn; an older offer of the zone is withdrawn. open returns
-// the content encoding from its begin, once for each AXFR
-// and for each question for the SOA; the context ends with the offer or the server.
+// the content encoding from its begin, once for each AXFR and for each question for
+// the SOA; the context ends with the offer or the server.
 func (s *Server) Offer(zone string, version int64, open func(ctx context.Context) (io.ReadCloser, error)) *Offer {
 	o := &Offer{
 		zone: zone, version: version, open: open,

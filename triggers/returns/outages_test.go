@@ -3,7 +3,6 @@ package returns
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -14,7 +13,7 @@ import (
 // TestOutagesAreNoticed runs on a clock of its own.
 func TestOutagesAreNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := New("secondary-1", nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		r := New("secondary-1", nil, slog.New(slog.DiscardHandler))
 		var away atomic.Bool
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -24,29 +23,31 @@ func TestOutagesAreNoticed(t *testing.T) {
 			}
 			return nil
 		})
-		noticed := func(after time.Duration) string {
-			time.Sleep(after)
-			synctest.Wait()
-			select {
-			case reason := <-r.notices:
-				return reason
-			default:
-				return ""
-			}
-		}
-		if reason := noticed(time.Minute); reason != "" {
+		if reason := noticed(r, time.Minute); reason != "" {
 			t.Errorf("noticed %q of what works", reason)
 		}
 		away.Store(true)
-		if reason := noticed(time.Minute); reason != "" {
+		if reason := noticed(r, time.Minute); reason != "" {
 			t.Errorf("noticed %q of what is away", reason)
 		}
 		away.Store(false)
-		if reason := noticed(2 * askEvery); reason != "Temporal is back" {
+		if reason := noticed(r, 2*askEvery); reason != "Temporal is back" {
 			t.Errorf("noticed %q of what is back", reason)
 		}
-		if reason := noticed(time.Minute); reason != "" {
+		if reason := noticed(r, time.Minute); reason != "" {
 			t.Errorf("noticed %q once more", reason)
 		}
 	})
+}
+
+// noticed is the reason that was noticed until so long from now, on a test's own clock; empty for none.
+func noticed(r *Returns, after time.Duration) string {
+	time.Sleep(after)
+	synctest.Wait()
+	select {
+	case reason := <-r.notices:
+		return reason
+	default:
+		return ""
+	}
 }

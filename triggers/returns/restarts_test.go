@@ -3,7 +3,6 @@ package returns
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -14,7 +13,7 @@ import (
 // TestRestartsAreNoticed runs on a clock of its own.
 func TestRestartsAreNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := New("secondary-1", nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		r := New("secondary-1", nil, slog.New(slog.DiscardHandler))
 		var mu sync.Mutex
 		started := time.Now().Add(-time.Hour)
 		var away error
@@ -30,32 +29,22 @@ func TestRestartsAreNoticed(t *testing.T) {
 			defer mu.Unlock()
 			return time.Since(started).Truncate(time.Second), away
 		})
-		noticed := func(after time.Duration) bool {
-			time.Sleep(after)
-			synctest.Wait()
-			select {
-			case <-r.notices:
-				return true
-			default:
-				return false
-			}
-		}
-		if noticed(2*time.Minute + 300*time.Millisecond) {
+		if noticed(r, 2*time.Minute+300*time.Millisecond) != "" {
 			t.Error("noticed what runs on")
 		}
 		set(func() { started = time.Now() }) // between two looks
-		if !noticed(2 * time.Second) {
+		if noticed(r, 2*time.Second) == "" {
 			t.Error("a restart went unnoticed")
 		}
-		if noticed(time.Minute) {
+		if noticed(r, time.Minute) != "" {
 			t.Error("noticed twice")
 		}
 		set(func() { away = errors.New("connection refused") })
-		if noticed(time.Minute) {
+		if noticed(r, time.Minute) != "" {
 			t.Error("noticed that it is away")
 		}
 		set(func() { away = nil })
-		if noticed(time.Minute) {
+		if noticed(r, time.Minute) != "" {
 			t.Error("noticed that it could be asked again: it never ended")
 		}
 	})
