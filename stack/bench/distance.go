@@ -17,8 +17,8 @@ type detour struct {
 	*delay.Link
 }
 
-// distance measures changes with the secondaries away from NATS, Consul and Temporal. The floor is measured beside it, on
-// this machine: its connections are not delayed.
+// distance measures changes, and the health check of what was imported, with the secondaries away from NATS, Consul and
+// Temporal. The floor is measured beside it, on this machine: its connections are not delayed.
 func (b *bench) distance(ctx context.Context) error {
 	if err := b.moveAway(ctx); err != nil {
 		return err
@@ -65,7 +65,15 @@ func (b *bench) changesAt(ctx context.Context, trip time.Duration) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range slices.Concat([]Row{leisure.row(oneChange, "ms"), row.row(oneInARow, "ms")}, burst, big) {
+	rows := slices.Concat([]Row{leisure.row(oneChange, "ms"), row.row(oneInARow, "ms")}, burst, big)
+	if b.imported[productName].zones > 0 {
+		check, err := b.healthCheck(ctx)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, check)
+	}
+	for _, r := range rows {
 		b.add(r.at(trip))
 	}
 	return nil

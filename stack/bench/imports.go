@@ -184,7 +184,9 @@ func (b *bench) deletes(ctx context.Context) error {
 				return err
 			}
 		}
-		zone := func(i int) string { return b.imported[w.name].zone(w, i) }
+		made := b.imported[w.name]
+		left := batch{made.number, made.zones - n}
+		zone := func(i int) string { return made.zone(w, left.zones+i) }
 		began := time.Now()
 		err := parallel(ctx, n, func(ctx context.Context, i int) error {
 			if err := b.call(ctx, w.primary, http.MethodDelete, "/zones/"+zone(i), nil); err != nil {
@@ -200,7 +202,7 @@ func (b *bench) deletes(ctx context.Context) error {
 			return err
 		}
 		s.add(w, float64(n)/gone.Sub(began).Seconds())
-		b.imported[w.name] = batch{number: b.imported[w.name].number}
+		b.imported[w.name] = left
 	}
 	b.add(s.row(fmt.Sprintf("deletion of %d zones", n), "zones/s"))
 	return nil
