@@ -18,9 +18,9 @@ const (
 	// askedZones is how many zones a compare asks the local PowerDNS for by DNS;
 	// of more, that many by chance, others each time.
 	askedZones = 10_000
-	// recheckedZones is up to how many differences are looked at once more, since
-	// the catalogue may be older than what was synced meanwhile.
-	recheckedZones = 1000
+	// eachZones is up to how many zones that differ NATS is asked for one by one, and
+	// waited for; where there are more, it lists all zones, once.
+	eachZones = 1000
 	// askedAtOnce bounds the questions in flight.
 	askedAtOnce = 32
 )
@@ -92,15 +92,9 @@ func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64
 	if err := s.Catalogues.ReadList(ctx, name, &catalogue); err != nil {
 		return CompareZonesResult{}, err
 	}
-	side, err := s.side(ctx, catalogue)
+	catalogue, differences, err := s.differences(ctx, catalogue)
 	if err != nil {
 		return CompareZonesResult{}, err
-	}
-	differences := side.Compare()
-	if wrong := differences.Wrong(); len(wrong) > 0 && len(wrong) <= recheckedZones {
-		if catalogue, differences, err = s.recheck(ctx, catalogue, wrong); err != nil {
-			return CompareZonesResult{}, err
-		}
 	}
 	answered, asked, err := s.askAll(ctx, catalogue, differences.Right, done)
 	if err != nil {
@@ -114,6 +108,28 @@ func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64
 		}
 	}
 	return result, nil
+}
+
+// differences compares this secondary with the catalogue, and what differs once more
+// with what is newest by then. It returns the catalogue brought up to date with that.
+func (s *Secondary) differences(ctx context.Context, catalogue []pdns.Catalogued) ([]pdns.Catalogued, pdns.Differences, error) {
+	side, err := s.side(ctx, catalogue)
+	if err != nil {
+		return nil, pdns.Differences{}, err
+	}
+	found := side.Compare()
+	again := func(differ []string) (still []string, err error) {
+		var later pdns.Differences
+		catalogue, later, err = s.recheck(ctx, catalogue, differ)
+		found = found.Again(later)
+		return found.Wrong(), err
+	}
+	if wrong := found.Wrong(); len(wrong) > 0 {
+		if wrong, err = again(wrong); err == nil && len(wrong) <= eachZones {
+			_, err = settle(ctx, wrong, again)
+		}
+	}
+	return catalogue, found, err
 }
 
 // side reads what this secondary holds and has applied, completely.
@@ -135,32 +151,18 @@ func (s *Secondary) side(ctx context.Context, catalogue []pdns.Catalogued) (*pdn
 	return side, nil
 }
 
-// recheck compares again with the newest versions where there were differences,
-// and returns the catalogue brought up to date with them.
+// recheck compares again with the newest versions of zones that differed, sorted: the
+// catalogue may be older than what was synced meanwhile.
 func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wrong []string) ([]pdns.Catalogued, pdns.Differences, error) {
-	newest := make([]pdns.Version, len(wrong))
-	var group errgroup.Group
-	group.SetLimit(askedAtOnce)
-	for i, zone := range wrong {
-		group.Go(func() (err error) {
-			newest[i], _, err = s.Versions.Fetch(ctx, zone)
-			if errors.Is(err, pdns.ErrNoVersion) {
-				return nil
-			}
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	newest, err := s.newestOf(ctx, wrong)
+	if err != nil {
 		return nil, pdns.Differences{}, err
 	}
 	var since []pdns.Catalogued // published since the catalogue was made
-	for i, zone := range wrong {
-		at, listed := pdns.FindCatalogued(catalogue, zone)
-		switch line := pdns.CataloguedFrom(newest[i]); {
-		case newest[i].Zone == "":
-		case listed:
+	for _, line := range newest {
+		if at, listed := pdns.FindCatalogued(catalogue, line.Zone); listed {
 			catalogue[at] = line
-		default:
+		} else {
 			since = append(since, line)
 		}
 	}
@@ -170,6 +172,41 @@ func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wr
 		return nil, pdns.Differences{}, err
 	}
 	return catalogue, side.Compare(), nil
+}
+
+// newestOf returns the lines of zones, sorted, of which something is published.
+func (s *Secondary) newestOf(ctx context.Context, zones []string) ([]pdns.Catalogued, error) {
+	var newest []pdns.Catalogued
+	if len(zones) > eachZones {
+		for v, err := range s.Versions.All(ctx) {
+			if err != nil {
+				return nil, fmt.Errorf("list the newest versions: %w", err)
+			}
+			if _, asked := slices.BinarySearch(zones, v.Zone); asked {
+				newest = append(newest, pdns.CataloguedFrom(v))
+			}
+		}
+		return newest, nil
+	}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(askedAtOnce)
+	for _, zone := range zones {
+		group.Go(func() error {
+			v, _, err := s.Versions.Fetch(ctx, zone)
+			switch {
+			case errors.Is(err, pdns.ErrNoVersion):
+				return nil
+			case err != nil:
+				return fmt.Errorf("ask NATS for the newest version of zone %s: %w", zone, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			newest = append(newest, pdns.CataloguedFrom(v))
+			return nil
+		})
+	}
+	return newest, group.Wait()
 }
 
 // askAll asks the local PowerDNS by DNS for zones that it holds right, and returns

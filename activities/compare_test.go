@@ -1,12 +1,16 @@
 package activities_test
 
 import (
+	"context"
+	"fmt"
+	"iter"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
+	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 )
 
 // compare has the secondary compare itself with a catalogue of these versions.
@@ -60,6 +64,62 @@ func TestCompareLooksAtDifferencesOnceMore(t *testing.T) {
 	_, err = apply(h.secondary, zone)
 	require.NoError(t, err)
 	require.Equal(t, activities.CompareZonesResult{Zones: 1, Right: 1, Asked: 1}, compare(t, h, map[string]pdns.Version{zone: before}))
+}
+
+// In an import, zones are brought one after the other: those that are on their way are
+// no difference, nor are those that come between two looks.
+func TestCompareWaitsForWhatIsOnItsWay(t *testing.T) {
+	h := newHosts(t)
+	newest, zones := map[string]pdns.Version{}, []string{}
+	for i := range 25 {
+		zone := fmt.Sprintf("n%02d.coming.compare.", i)
+		makeZone(t, zone)
+		exported, err := export(h.primary, activities.ExportZoneInput{Zone: zone})
+		require.NoError(t, err)
+		newest[zone], zones = exported.Version, append(zones, zone)
+	}
+	looks := 0
+	h.secondary.PowerDNS = watchedLists{h.secondary.PowerDNS, func() {
+		switch looks++; looks {
+		case 2:
+			served(t, h, "another.coming.compare.")
+		case 3:
+			for _, zone := range zones[1:] {
+				_, err := apply(h.secondary, zone)
+				require.NoError(t, err)
+			}
+		}
+	}}
+	require.Equal(t, activities.CompareZonesResult{
+		Zones: 25, Right: 24, Asked: 24, Missing: 1, Names: []string{"n00.coming.compare. missing"},
+	}, compare(t, h, newest))
+	require.Equal(t, 3, looks)
+}
+
+// Where many zones differ, such as after a long repair with the same catalogue, they are
+// looked at again as well.
+func TestCompareLooksAtManyDifferencesOnceMore(t *testing.T) {
+	h := newHosts(t)
+	before := map[string]pdns.Version{}
+	for i := range 1001 {
+		v := pdns.Version{Zone: fmt.Sprintf("n%04d.many.compare.", i), Version: 2, Deleted: true}
+		_, err := h.store.Publish(t.Context(), v, nil, 0)
+		require.NoError(t, err)
+		v.Version, v.Deleted = 1, false
+		before[v.Zone] = v
+	}
+	require.Equal(t, activities.CompareZonesResult{}, compare(t, h, before), "all were deleted since")
+}
+
+// watchedLists calls back before zones are listed.
+type watchedLists struct {
+	activities.SecondaryPowerDNS
+	before func()
+}
+
+func (l watchedLists) Zones(ctx context.Context) iter.Seq2[api.Zone, error] {
+	l.before()
+	return l.SecondaryPowerDNS.Zones(ctx)
 }
 
 // Without its catalogue a compare fails; nothing is in sync for want of a list.

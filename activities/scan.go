@@ -161,11 +161,15 @@ func (s *Scanner) ScanZones(ctx context.Context, in ScanZonesInput) (ScanZonesRe
 	result := ScanZonesResult{Primary: s.ID, Zones: len(both.listed), NotDistributed: both.leftOut, Drift: countDrift(both.drift)}
 	chosen, waiting := s.choose(both, now)
 	todo := append(chosen.Wrong(), chosen.Stale...)
-	if err := s.start(ctx, todo, in.Trigger, now, &started); err != nil {
+	left, err := s.settle(ctx, chosen, &both)
+	if err == nil {
+		err = s.start(ctx, append(left.Wrong(), left.Stale...), in.Trigger, now, &started)
+	}
+	if err != nil {
 		s.forget(todo)
 		return ScanZonesResult{}, fmt.Errorf("scan primary %s: %w", s.ID, err)
 	}
-	result.New, result.Started, result.Waiting = countDrift(chosen), len(todo), waiting
+	result.New, result.Started, result.Waiting = countDrift(left), int(started.Load()), waiting
 	return result, nil
 }
 
@@ -208,6 +212,24 @@ func (s *Scanner) survey(ctx context.Context, now time.Time) (sides, error) {
 	}
 	both.drift = pdns.PlanScan(both.listed, both.newest, now)
 	return both, nil
+}
+
+// settle returns the drift without the zones of which something is published meanwhile,
+// by syncs that were under way, and brings what was published up to date.
+func (s *Scanner) settle(ctx context.Context, drift pdns.Drift, both *sides) (pdns.Drift, error) {
+	before := both.newest
+	left, err := settle(ctx, drift.Wrong(), func(differ []string) (still []string, err error) {
+		if both.newest, err = s.Versions.Newest(ctx); err != nil {
+			return nil, err
+		}
+		for _, zone := range differ {
+			if both.newest[zone].Version == before[zone].Version {
+				still = append(still, zone)
+			}
+		}
+		return still, nil
+	})
+	return drift.Only(left), err
 }
 
 // choose returns the zones to sync now, and counts those left for later. What

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +25,8 @@ type fakeZones struct {
 	listed []api.Zone
 	fails  error
 	newest map[string]pdns.Version
+	// publish is called each time that somebody asks what is published.
+	publish func()
 	// takes is how long listing takes.
 	takes time.Duration
 }
@@ -41,7 +45,12 @@ func (f *fakeZones) ServedZones(context.Context) iter.Seq2[api.Zone, error] {
 	}
 }
 
-func (f *fakeZones) Newest(context.Context) (map[string]pdns.Version, error) { return f.newest, nil }
+func (f *fakeZones) Newest(context.Context) (map[string]pdns.Version, error) {
+	if f.publish != nil {
+		f.publish()
+	}
+	return maps.Clone(f.newest), nil
+}
 
 // fakeSyncs notes what is started.
 type fakeSyncs struct {
@@ -183,35 +192,79 @@ func TestScanOfAPrimaryThatFailsStartsNothing(t *testing.T) {
 // What jumps all at once is spread over scans: a thousand zones each, of those with
 // old signatures alone 500.
 func TestScanSpreadsManyZones(t *testing.T) {
-	zones := &fakeZones{newest: make(map[string]pdns.Version)}
-	for i := range 1700 {
-		name := fmt.Sprintf("changed%04d.", i)
-		zones.listed = append(zones.listed, native(name, 2))
-		zones.newest[name] = pdns.Version{Zone: name, Serial: 1}
-	}
-	syncs := &fakeSyncs{}
-	s := newScanner(zones, syncs)
-	result := scan(t, s)
-	require.Equal(t, 1000, result.Started)
-	require.Equal(t, 700, result.Waiting)
-	require.Len(t, syncs.batches, 4)
-	first := syncs.started()
-	result = scan(t, s)
-	require.Equal(t, 700, result.Started)
-	require.NotContains(t, syncs.started(), first[0])
+	synctest.Test(t, func(t *testing.T) { // which waits for none of them to settle
+		zones := &fakeZones{newest: make(map[string]pdns.Version)}
+		for i := range 1700 {
+			name := fmt.Sprintf("changed%04d.", i)
+			zones.listed = append(zones.listed, native(name, 2))
+			zones.newest[name] = pdns.Version{Zone: name, Serial: 1}
+		}
+		syncs := &fakeSyncs{}
+		s := newScanner(zones, syncs)
+		result := scan(t, s)
+		require.Equal(t, 1000, result.Started)
+		require.Equal(t, 700, result.Waiting)
+		require.Len(t, syncs.batches, 4)
+		first := syncs.started()
+		result = scan(t, s)
+		require.Equal(t, 700, result.Started)
+		require.NotContains(t, syncs.started(), first[0])
 
-	rolled := pdns.LastSignatureRoll(time.Now())
-	zones.listed, zones.newest = nil, make(map[string]pdns.Version)
-	for i := range 600 {
-		name := fmt.Sprintf("signed%03d.", i)
-		zone := native(name, 1)
-		zone.DNSSEC = true
-		zones.listed = append(zones.listed, zone)
-		zones.newest[name] = pdns.Version{Zone: name, Serial: 1, Signed: true, Expires: rolled.Add(7 * 24 * time.Hour), Time: rolled.Add(-time.Hour)}
+		rolled := pdns.LastSignatureRoll(time.Now())
+		zones.listed, zones.newest = nil, make(map[string]pdns.Version)
+		for i := range 600 {
+			name := fmt.Sprintf("signed%03d.", i)
+			zone := native(name, 1)
+			zone.DNSSEC = true
+			zones.listed = append(zones.listed, zone)
+			zones.newest[name] = pdns.Version{Zone: name, Serial: 1, Signed: true, Expires: rolled.Add(7 * 24 * time.Hour), Time: rolled.Add(-time.Hour)}
+		}
+		require.Equal(t, 500, scan(t, s).Started)
+		require.Equal(t, 100, scan(t, s).Started)
+		require.Zero(t, scan(t, s).Started)
+	})
+}
+
+// In an import, zones are published one after the other by syncs that are under way:
+// only those are synced again of which nothing has come, or a few that are left.
+func TestZonesUnderWayAreNotSyncedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		rounds int // of ten zones each
+		synced int
+	}{
+		"nothing comes":    {0, 60},
+		"some do not come": {2, 40},
+		"few do not come":  {4, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				zones, looks := &fakeZones{newest: map[string]pdns.Version{}}, 0
+				for i := range 60 {
+					zones.listed = append(zones.listed, native(fmt.Sprintf("new%02d.", i), 1))
+				}
+				zones.publish = func() {
+					if looks++; looks > 1 && looks <= 1+test.rounds {
+						for _, zone := range zones.listed[(looks-2)*10 : (looks-1)*10] {
+							zones.newest[zone.Name] = pdns.Version{Zone: zone.Name, Version: 1, Serial: 1}
+						}
+					}
+				}
+				syncs := &fakeSyncs{}
+				s := newScanner(zones, syncs)
+				result := scan(t, s)
+				require.Equal(t, test.synced, result.Started)
+				require.Equal(t, test.synced, result.New.Unpublished)
+				require.Len(t, syncs.started(), test.synced)
+
+				looks, zones.newest = 0, map[string]pdns.Version{}
+				syncs.publish = func(asked []string) { require.Len(t, asked, test.synced) }
+				surveyed, err := run[activities.SurveyZonesResult](s, s.SurveyZones, activities.SurveyZonesInput{})
+				require.NoError(t, err)
+				require.Equal(t, test.synced, surveyed.Drift.Unpublished)
+				require.Equal(t, 60-test.synced, surveyed.Zones, "of what came meanwhile the catalogue tells")
+			})
+		})
 	}
-	require.Equal(t, 500, scan(t, s).Started)
-	require.Equal(t, 100, scan(t, s).Started)
-	require.Zero(t, scan(t, s).Started)
 }
 
 // The survey waits for its syncs, and its catalogue has what they published.

@@ -72,6 +72,24 @@ func (d Differences) Wrong() []string {
 	return wrong
 }
 
+// Again returns how the zones that differed stand by a later comparison. For the others
+// it may be too early: what was published between the two is in none of their catalogues.
+func (d Differences) Again(later Differences) Differences {
+	wrong := d.Wrong()
+	of := func(zones []string) []string {
+		return slices.DeleteFunc(slices.Clone(zones), func(zone string) bool {
+			_, differed := slices.BinarySearch(wrong, zone)
+			return !differed
+		})
+	}
+	right := slices.Concat(d.Right, of(later.Right))
+	slices.Sort(right)
+	return Differences{
+		Missing: of(later.Missing), Outdated: of(later.Outdated), Ahead: of(later.Ahead), LeftOver: of(later.LeftOver),
+		Orphaned: of(later.Orphaned), Foreign: of(later.Foreign), Right: right,
+	}
+}
+
 // Compare says how the secondary differs from the catalogue.
 func (s *Side) Compare() Differences {
 	var d Differences

@@ -72,6 +72,28 @@ func TestCompare(t *testing.T) {
 	require.IsIncreasing(t, d.Wrong())
 }
 
+// A later look is for what differed alone: for the other zones its catalogue may be too old.
+func TestDifferencesAgain(t *testing.T) {
+	first := pdns.Differences{
+		Missing: []string{"came.", "deleted.", "missing."}, Outdated: []string{"outdated."}, Orphaned: []string{"orphaned.", "published."}, Right: []string{"b.", "right."},
+	}
+	later := pdns.Differences{
+		Missing: []string{"missing."}, Ahead: []string{"right."}, Orphaned: []string{"new.", "orphaned."}, Outdated: []string{"b.", "outdated."}, Right: []string{"came.", "published."},
+	}
+	require.Equal(t, pdns.Differences{
+		Missing: []string{"missing."}, Outdated: []string{"outdated."}, Ahead: []string{}, LeftOver: []string{}, Orphaned: []string{"orphaned."}, Foreign: []string{},
+		Right: []string{"b.", "came.", "published.", "right."},
+	}, normal(first.Again(later)))
+}
+
+// normal has empty lists in place of none.
+func normal(d pdns.Differences) pdns.Differences {
+	for _, list := range []*[]string{&d.Missing, &d.Outdated, &d.Ahead, &d.LeftOver, &d.Orphaned, &d.Foreign, &d.Right} {
+		*list = append([]string{}, *list...)
+	}
+	return d
+}
+
 // What is published while it is listed may be listed twice.
 func TestSortCatalogued(t *testing.T) {
 	lines := []pdns.Catalogued{{Zone: "b.", Version: 1}, {Zone: "a.", Version: 1}, {Zone: "a.", Version: 2, Deleted: true}, {Zone: "b.", Version: 1}, {Zone: "a.", Version: 1}}

@@ -38,6 +38,18 @@ func (d Drift) Wrong() []string {
 	return wrong
 }
 
+// Only returns the drift with those of the wrong zones, which must be sorted, alone.
+func (d Drift) Only(wrong []string) Drift {
+	others := func(zone string) bool {
+		_, found := slices.BinarySearch(wrong, zone)
+		return !found
+	}
+	for _, list := range []*[]string{&d.Unpublished, &d.Changed, &d.Gone} {
+		*list = slices.DeleteFunc(slices.Clone(*list), others)
+	}
+	return d
+}
+
 // justPublished is how long after a list was begun what is published counts as newer
 // than the list. A publisher's clock that is more ahead than that is not believed.
 const justPublished = time.Minute
