@@ -24,7 +24,8 @@ type bringing struct {
 	// which just that was seen served a moment ago is not looked at again.
 	known map[string]int64
 	// turn waits until the zone's turn has come among the many of batches and full
-	// compares, and takes it until free is called. Nil is a zone that does not wait.
+	// compares, and takes it until free is called, once or more often. Nil is a zone
+	// that does not wait.
 	turn func(context.Context) (free func(), err error)
 	// missing are zones, sorted, that PowerDNS was found not to hold: what was applied
 	// of one says nothing about how to bring it.
@@ -108,9 +109,9 @@ func (s *Secondary) bringToNewest(ctx context.Context, zone string, how bringing
 // what it is now. An empty outcome says that v is not the newest any more, and that
 // what came since may not be served. Of how, what was done once is taken out.
 func (s *Secondary) bringTo(ctx context.Context, v pdns.Version, open opener, how *bringing) (outcome string, applied pdns.Applied, err error) {
+	free := func() {}
 	if how.turn != nil {
-		free, err := how.turn(ctx)
-		if err != nil {
+		if free, err = how.turn(ctx); err != nil {
 			return "", applied, err
 		}
 		defer free()
@@ -137,7 +138,7 @@ func (s *Secondary) bringTo(ctx context.Context, v pdns.Version, open opener, ho
 		return AppliedCurrent, applied, nil
 	}
 	_, missing := slices.BinarySearch(how.missing, v.Zone)
-	outcome, err = s.bring(ctx, v, pdns.AppliedIf(applied, known && !missing), how.adopt, open)
+	outcome, err = s.bring(ctx, v, pdns.AppliedIf(applied, known && !missing), how.adopt, open, free)
 	if err != nil || outcome == AppliedForeign {
 		return outcome, applied, err
 	}
@@ -185,12 +186,12 @@ func (s *Secondary) handing(v pdns.Version) (undo func() error, err error) {
 }
 
 // bring makes PowerDNS serve v, whatever it serves now. applied is nil where that
-// is not known.
-func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.Applied, adopt bool, open opener) (string, error) {
+// is not known. free is called where it only waits for others from then on.
+func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.Applied, adopt bool, open opener, free func()) (string, error) {
 	switch {
 	case adopt || v.Deleted || v.Unproven():
 	case applied == nil:
-		if made, err := s.createWhole(ctx, v, open); made || err != nil {
+		if made, err := s.createWhole(ctx, v, open, free); made || err != nil {
 			return AppliedNow, err
 		}
 	default:
@@ -225,12 +226,13 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 	case v.Deleted:
 		return AppliedDelete, s.remove(ctx, v, missing)
 	case !missing && applied == nil && held.Serial == v.Serial && s.holds(ctx, v) == nil:
+		free()
 		return AppliedCurrent, s.flushNew(ctx, v.Zone) // the local state was lost, or never noted, the content was not
 	case !missing && v.Unproven() && applied != nil && s.change(ctx, v, *applied, held) == nil:
 		return AppliedNow, nil // else in full
 	}
 	if missing && applied != nil && !adopt && !v.Unproven() { // PowerDNS has lost it
-		if made, err := s.createWhole(ctx, v, open); made || err != nil {
+		if made, err := s.createWhole(ctx, v, open, free); made || err != nil {
 			return AppliedNow, err
 		}
 	}

@@ -82,7 +82,7 @@ func (c *crowd) turn(ctx context.Context, begun *atomic.Bool) (free func(), err 
 	}
 	begun.Store(true)
 	c.one.Store(true)
-	return func() { turns.Release(1) }, nil
+	return sync.OnceFunc(func() { turns.Release(1) }), nil
 }
 
 // bringAll brings each of zones to its newest version and counts done up. But for one,

@@ -26,7 +26,7 @@ const (
 //
 // PowerDNS compares the zone with the transfer server within its refresh cycle,
 // as it does after a transfer.
-func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener) (bool, error) {
+func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener, free func()) (bool, error) {
 	if v.Signed || v.Records > createRecords {
 		return false, nil
 	}
@@ -56,6 +56,7 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	}
 	s.patching.forget(v.Zone)
 	if err = s.awaitServed(ctx, v, s.serves); err == nil {
+		free()
 		err = s.flushNew(ctx, v.Zone)
 	}
 	// Else what was answered before may be cached still, which no look at the zone

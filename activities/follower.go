@@ -156,7 +156,7 @@ func (s *Secondary) bringAhead(ctx context.Context, p publication) (string, erro
 	if known && (applied.Version > p.version.Version || applied.Stands(p.version.Version)) {
 		return AppliedCurrent, nil
 	}
-	outcome, err := s.bring(ctx, p.version, pdns.AppliedIf(applied, known), false, p.open)
+	outcome, err := s.bring(ctx, p.version, pdns.AppliedIf(applied, known), false, p.open, func() {})
 	if err != nil || outcome == AppliedForeign {
 		return outcome, err
 	}
