@@ -48,6 +48,9 @@ func (s *zoneSync) export(ctx workflow.Context) {
 	s.nextExport = workflow.Now(ctx).Add(s.timing.MinInterval)
 }
 
+// changeSubstitute names a change of the workflows.
+const changeSubstitute = "substitutes-fail-not-for-good"
+
 // longExport is how long an export takes after which the secondaries are listed
 // once more, and changeDiscover names that change of the workflows.
 const (
@@ -91,7 +94,17 @@ func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult
 			"zone", s.in.Zone, "primary", taker, "error", err)
 	}
 	err = workflow.ExecuteActivity(exporting(ctx, "export "+s.in.Zone), primary.ExportZone, s.exportInput("")).Get(ctx, &result)
-	return result, err
+	return result, s.notForGood(ctx, err)
+}
+
+// notForGood takes an error of another primary than the one that took the change for one
+// that passes: what it can never do, such as to export a zone that it is not allowed to
+// transfer, the absent one can.
+func (s *zoneSync) notForGood(ctx workflow.Context, err error) error {
+	if !s.primaries.Taken || !permanent(err) || workflow.GetVersion(ctx, changeSubstitute, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return err
+	}
+	return fmt.Errorf("primary %s, which took the change, does not answer; another one: %s", s.primaries.Taker, failureText(err))
 }
 
 func (s *zoneSync) exportInput(id string) activities.ExportZoneInput {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
@@ -24,6 +25,8 @@ type pair struct {
 	holds map[string]uint32
 	// away says which of them do not answer.
 	away map[string]bool
+	// refused says which of them may not transfer the zone.
+	refused map[string]bool
 	// overruling is what fails an export that overrules another primary.
 	overruling error
 	// exports lists who exported in which order.
@@ -56,6 +59,9 @@ func (p *pair) export(ctx context.Context, in activities.ExportZoneInput) (activ
 	}
 	if p.away[id] {
 		return activities.ExportZoneResult{}, errors.New("it is away")
+	}
+	if p.refused[id] {
+		return activities.ExportZoneResult{}, temporal.NewNonRetryableApplicationError("refused", activities.ErrTypeBadInput, nil)
 	}
 	if in.Overrule != "" && p.overruling != nil {
 		return activities.ExportZoneResult{}, p.overruling
@@ -189,6 +195,33 @@ func TestAChangeWhosePrimaryDiedIsNotLost(t *testing.T) {
 			require.Less(t, p.passed(), testTiming.MaxLag+10*time.Second)
 		})
 	}
+}
+
+// The primary that took the change is gone for long; the other one may not transfer the zone.
+func TestAChangeIsKeptWhereOnlyARefusedPrimaryIsLeft(t *testing.T) {
+	p := newPair(t)
+	p.holds["writer"], p.away["writer"], p.refused = 11, true, map[string]bool{"reader": true}
+	p.RegisterDelayedCallback(func() { p.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "writer", Taken: true}) }, 0)
+	var meanwhile SyncZoneResult
+	p.RegisterDelayedCallback(func() {
+		answer, err := p.QueryWorkflow(QueryStatus)
+		require.NoError(t, err)
+		require.NoError(t, answer.Get(&meanwhile))
+		p.away["writer"] = false
+	}, 2*testTiming.MaxLag)
+	result := p.run(t, SyncZoneInput{Zone: "example.org.", Primary: "writer"})
+	require.Contains(t, meanwhile.Error, "refused")
+	require.Contains(t, meanwhile.Error, "writer")
+	require.EqualValues(t, 11, result.Serial)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+}
+
+// One that no change asks for by name is given up.
+func TestARefusedExportIsGivenUp(t *testing.T) {
+	p := newPair(t)
+	p.refused = map[string]bool{"reader": true, "writer": true}
+	require.Equal(t, OutcomeFailed, p.run(t, SyncZoneInput{Zone: "example.org."}).Outcome)
+	require.Less(t, p.passed(), testTiming.MaxLag)
 }
 
 // A request that a read-only primary refused is no sign that its database is the newer one.
