@@ -186,7 +186,7 @@ func (s *Secondary) handing(v pdns.Version) (undo func() error, err error) {
 }
 
 // bring makes PowerDNS serve v, whatever it serves now. applied is nil where that
-// is not known. free is called where it only waits for others from then on.
+// is not known. free is called before it waits for others.
 func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.Applied, adopt bool, open opener, free func()) (string, error) {
 	switch {
 	case adopt || v.Deleted || v.Unproven():
@@ -226,8 +226,7 @@ func (s *Secondary) bring(ctx context.Context, v pdns.Version, applied *pdns.App
 	case v.Deleted:
 		return AppliedDelete, s.remove(ctx, v, missing)
 	case !missing && applied == nil && held.Serial == v.Serial && s.holds(ctx, v) == nil:
-		free()
-		return AppliedCurrent, s.flushNew(ctx, v.Zone) // the local state was lost, or never noted, the content was not
+		return AppliedCurrent, s.flushNew(ctx, v.Zone, free) // the local state was lost, or never noted, the content was not
 	case !missing && v.Unproven() && applied != nil && s.change(ctx, v, *applied, held) == nil:
 		return AppliedNow, nil // else in full
 	}

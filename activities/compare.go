@@ -34,6 +34,9 @@ type CatalogueReader interface {
 // CompareZonesInput asks how this secondary differs from a catalogue.
 type CompareZonesInput struct {
 	Catalogue string `json:"catalogue"`
+	// Repaired says that what differed was repaired since: it is not waited for what is
+	// on its way.
+	Repaired bool `json:"repaired,omitempty"`
 }
 
 // CompareZonesResult counts how one secondary differs from the catalogue.
@@ -80,19 +83,19 @@ func (r CompareZonesResult) Kinds() map[string]int {
 func (s *Secondary) CompareZones(ctx context.Context, in CompareZonesInput) (CompareZonesResult, error) {
 	var done atomic.Int64
 	defer beat(ctx, func() any { return done.Load() })()
-	result, err := s.compare(ctx, in.Catalogue, &done)
+	result, err := s.compare(ctx, in, &done)
 	if err != nil {
 		return CompareZonesResult{}, classify(fmt.Errorf("compare secondary %s: %w", s.ID, err))
 	}
 	return result, nil
 }
 
-func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64) (CompareZonesResult, error) {
+func (s *Secondary) compare(ctx context.Context, in CompareZonesInput, done *atomic.Int64) (CompareZonesResult, error) {
 	var catalogue []pdns.Catalogued
-	if err := s.Catalogues.ReadList(ctx, name, &catalogue); err != nil {
+	if err := s.Catalogues.ReadList(ctx, in.Catalogue, &catalogue); err != nil {
 		return CompareZonesResult{}, err
 	}
-	catalogue, differences, err := s.differences(ctx, catalogue)
+	catalogue, differences, err := s.differences(ctx, catalogue, in.Repaired)
 	if err != nil {
 		return CompareZonesResult{}, err
 	}
@@ -111,21 +114,24 @@ func (s *Secondary) compare(ctx context.Context, name string, done *atomic.Int64
 }
 
 // differences compares this secondary with the catalogue, and what differs once more
-// with what is newest by then. It returns the catalogue brought up to date with that.
-func (s *Secondary) differences(ctx context.Context, catalogue []pdns.Catalogued) ([]pdns.Catalogued, pdns.Differences, error) {
+// with what is newest by then; where nothing was repaired yet, as long as that settles
+// some. It returns the catalogue brought up to date with that.
+func (s *Secondary) differences(ctx context.Context, catalogue []pdns.Catalogued, repaired bool) ([]pdns.Catalogued, pdns.Differences, error) {
 	side, err := s.side(ctx, catalogue)
 	if err != nil {
 		return nil, pdns.Differences{}, err
 	}
 	found := side.Compare()
 	again := func(differ []string) (still []string, err error) {
-		var later pdns.Differences
-		catalogue, later, err = s.recheck(ctx, catalogue, differ)
-		found = found.Again(later)
-		return found.Wrong(), err
+		newest, later, err := s.recheck(ctx, catalogue, differ)
+		if err != nil {
+			return nil, err
+		}
+		catalogue, found = newest, found.Again(later)
+		return found.Wrong(), nil
 	}
 	if wrong := found.Wrong(); len(wrong) > 0 {
-		if wrong, err = again(wrong); err == nil && len(wrong) <= eachZones {
+		if wrong, err = again(wrong); err == nil && !repaired && len(wrong) <= eachZones {
 			_, err = settle(ctx, wrong, again)
 		}
 	}
@@ -160,10 +166,11 @@ func (s *Secondary) recheck(ctx context.Context, catalogue []pdns.Catalogued, wr
 	}
 	var since []pdns.Catalogued // published since the catalogue was made
 	for _, line := range newest {
-		if at, listed := pdns.FindCatalogued(catalogue, line.Zone); listed {
-			catalogue[at] = line
-		} else {
+		switch at, listed := pdns.FindCatalogued(catalogue, line.Zone); {
+		case !listed:
 			since = append(since, line)
+		case line.Version > catalogue[at].Version: // NATS may answer with the one before
+			catalogue[at] = line
 		}
 	}
 	catalogue = pdns.SortCatalogued(append(catalogue, since...))

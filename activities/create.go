@@ -56,8 +56,7 @@ func (s *Secondary) createWhole(ctx context.Context, v pdns.Version, open opener
 	}
 	s.patching.forget(v.Zone)
 	if err = s.awaitServed(ctx, v, s.serves); err == nil {
-		free()
-		err = s.flushNew(ctx, v.Zone)
+		err = s.flushNew(ctx, v.Zone, free)
 	}
 	// Else what was answered before may be cached still, which no look at the zone
 	// tells; that v is handed out is noted, and has it transferred next.

@@ -40,9 +40,10 @@ type flush struct {
 	all bool
 }
 
-// flushNew drops what is cached of a zone that was just made, alone or with others.
-func (s *Secondary) flushNew(ctx context.Context, zone string) error {
-	if s.flushShared(ctx) {
+// flushNew drops what is cached of a zone that was just made, alone or with others. It
+// calls free where it waits for others.
+func (s *Secondary) flushNew(ctx context.Context, zone string, free func()) error {
+	if s.flushShared(ctx, free) {
 		return nil
 	}
 	return s.dropCaches(ctx, zone, false)
@@ -50,10 +51,14 @@ func (s *Secondary) flushNew(ctx context.Context, zone string) error {
 
 // flushShared takes part in a flush of all that is cached, and says whether there was
 // one: not for one zone, nor where it would be missed, nor where it failed.
-func (s *Secondary) flushShared(ctx context.Context) bool {
+func (s *Secondary) flushShared(ctx context.Context, free func()) bool {
 	f, first := s.flushes.join(time.Now())
+	if f == nil {
+		return false
+	}
+	free()
 	switch {
-	case f == nil, first && s.flushes.begin(ctx, f) == 1:
+	case first && s.flushes.begin(ctx, f) == 1:
 		return false
 	case first:
 		f.all = s.flushes.fewAsk(ctx, s.PowerDNS) && s.dropCaches(ctx, ".", false) == nil

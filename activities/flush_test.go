@@ -136,7 +136,7 @@ func (f *flushTest) distrusted() map[bool]int {
 // A zone counts as applied once its flush has ended, not before.
 func TestNewZonesWaitForTheirFlush(t *testing.T) {
 	f := newFlushTest(t, 0)
-	zones := f.publish(6)
+	zones := f.publish(12) // twice as many as are at PowerDNS at a time
 	flush := make(chan struct{})
 	f.before = func(string) error { <-flush; return nil }
 	brought := make(chan error)
@@ -154,10 +154,10 @@ func TestNewZonesWaitForTheirFlush(t *testing.T) {
 		}
 		return made == len(zones)
 	})
-	require.Equal(t, map[bool]int{true: 6}, f.distrusted())
+	require.Equal(t, map[bool]int{true: 12}, f.distrusted())
 	close(flush)
 	require.NoError(t, <-brought)
-	require.Equal(t, map[bool]int{false: 6}, f.distrusted())
+	require.Equal(t, map[bool]int{false: 12}, f.distrusted())
 }
 
 // Where the flush fails, or the worker did not come to it, nothing that a look at the zone shows tells that it is not answered for:

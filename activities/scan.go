@@ -158,18 +158,19 @@ func (s *Scanner) ScanZones(ctx context.Context, in ScanZonesInput) (ScanZonesRe
 	if err != nil {
 		return ScanZonesResult{}, classify(fmt.Errorf("scan primary %s: %w", s.ID, err))
 	}
-	result := ScanZonesResult{Primary: s.ID, Zones: len(both.listed), NotDistributed: both.leftOut, Drift: countDrift(both.drift)}
 	chosen, waiting := s.choose(both, now)
 	todo := append(chosen.Wrong(), chosen.Stale...)
-	left, err := s.settle(ctx, chosen, &both)
+	left, err := s.settle(ctx, chosen.Wrong(), &both, now)
+	chosen = chosen.Only(left)
 	if err == nil {
-		err = s.start(ctx, append(left.Wrong(), left.Stale...), in.Trigger, now, &started)
+		err = s.start(ctx, append(left, chosen.Stale...), in.Trigger, now, &started)
 	}
 	if err != nil {
 		s.forget(todo)
 		return ScanZonesResult{}, fmt.Errorf("scan primary %s: %w", s.ID, err)
 	}
-	result.New, result.Started, result.Waiting = countDrift(left), int(started.Load()), waiting
+	result := ScanZonesResult{Primary: s.ID, Zones: len(both.listed), NotDistributed: both.leftOut, Drift: countDrift(both.drift)}
+	result.New, result.Started, result.Waiting = countDrift(chosen), int(started.Load()), waiting
 	return result, nil
 }
 
@@ -214,22 +215,22 @@ func (s *Scanner) survey(ctx context.Context, now time.Time) (sides, error) {
 	return both, nil
 }
 
-// settle returns the drift without the zones of which something is published meanwhile,
-// by syncs that were under way, and brings what was published up to date.
-func (s *Scanner) settle(ctx context.Context, drift pdns.Drift, both *sides) (pdns.Drift, error) {
-	before := both.newest
-	left, err := settle(ctx, drift.Wrong(), func(differ []string) (still []string, err error) {
-		if both.newest, err = s.Versions.Newest(ctx); err != nil {
+// settle returns those of the zones that go on differing from what is published, which
+// syncs that are under way may bring into line with the list begun at now. It brings what
+// was published, and the drift, up to date.
+func (s *Scanner) settle(ctx context.Context, zones []string, both *sides, now time.Time) ([]string, error) {
+	return settle(ctx, zones, func(differ []string) ([]string, error) {
+		newest, err := s.Versions.Newest(ctx)
+		if err != nil {
 			return nil, err
 		}
-		for _, zone := range differ {
-			if both.newest[zone].Version == before[zone].Version {
-				still = append(still, zone)
-			}
-		}
-		return still, nil
+		both.newest, both.drift = newest, both.drift.Only(pdns.PlanScan(both.listed, newest, now).Wrong())
+		still := both.drift.Wrong()
+		return slices.DeleteFunc(slices.Clone(differ), func(zone string) bool {
+			_, differs := slices.BinarySearch(still, zone)
+			return !differs
+		}), nil
 	})
-	return drift.Only(left), err
 }
 
 // choose returns the zones to sync now, and counts those left for later. What

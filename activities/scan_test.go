@@ -254,6 +254,7 @@ func TestZonesUnderWayAreNotSyncedAgain(t *testing.T) {
 				result := scan(t, s)
 				require.Equal(t, test.synced, result.Started)
 				require.Equal(t, test.synced, result.New.Unpublished)
+				require.Equal(t, result.New, result.Drift, "what came meanwhile is no drift")
 				require.Len(t, syncs.started(), test.synced)
 
 				looks, zones.newest = 0, map[string]pdns.Version{}

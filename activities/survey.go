@@ -69,12 +69,11 @@ func (s *Scanner) SurveyZones(ctx context.Context, in SurveyZonesInput) (SurveyZ
 	if err != nil {
 		return fail(err)
 	}
-	todo := everything(both.listed, both.drift)
-	if !in.All {
-		if both.drift, err = s.settle(ctx, both.drift, &both); err != nil {
-			return fail(err)
-		}
-		todo = both.drift.Wrong()
+	todo := both.drift.Wrong()
+	if in.All {
+		todo = everything(both.listed, both.drift)
+	} else if todo, err = s.settle(ctx, todo, &both, now); err != nil {
+		return fail(err)
 	}
 	total.Store(int64(len(todo)))
 	result := SurveyZonesResult{Primary: s.ID, NotDistributed: both.leftOut, Drift: countDrift(both.drift)}

@@ -161,7 +161,7 @@ func (h *healthCheck) compare(ctx workflow.Context) {
 	secondaries := h.result.Secondaries
 	found := make([]workflow.Future, len(secondaries))
 	for i, s := range secondaries {
-		found[i] = h.compareOne(ctx, s.ID)
+		found[i] = h.compareOne(ctx, s.ID, false)
 	}
 	for i := range secondaries {
 		s := &secondaries[i]
@@ -172,8 +172,9 @@ func (h *healthCheck) compare(ctx workflow.Context) {
 	}
 }
 
-func (h *healthCheck) compareOne(ctx workflow.Context, id string) workflow.Future {
-	return workflow.ExecuteActivity(comparing(ctx, id), secondary.CompareZones, activities.CompareZonesInput{Catalogue: h.result.Survey.Catalogue})
+func (h *healthCheck) compareOne(ctx workflow.Context, id string, repaired bool) workflow.Future {
+	in := activities.CompareZonesInput{Catalogue: h.result.Survey.Catalogue, Repaired: repaired}
+	return workflow.ExecuteActivity(comparing(ctx, id), secondary.CompareZones, in)
 }
 
 func (h *healthCheck) phase(ctx workflow.Context, phase string) {

@@ -59,7 +59,7 @@ func (h *healthCheck) compareAgain(ctx workflow.Context) {
 				continue
 			}
 			s.Left = activities.CompareZonesResult{}
-			if err := h.compareOne(ctx, s.ID).Get(ctx, &s.Left); err != nil {
+			if err := h.compareOne(ctx, s.ID, true).Get(ctx, &s.Left); err != nil {
 				s.Error = hostFailure(s.ID, err)
 			}
 			left += s.Left.LeftOver + s.Left.Ahead

@@ -97,14 +97,21 @@ func (s *zoneSync) exportZone(ctx workflow.Context) (activities.ExportZoneResult
 	return result, s.notForGood(ctx, err)
 }
 
+// substituteError is what another primary than the one that took the change can never do.
+type substituteError struct{ taker, failure string }
+
+func (e substituteError) Error() string {
+	return fmt.Sprintf("primary %s, which took the change, does not answer; another one: %s", e.taker, e.failure)
+}
+
 // notForGood takes an error of another primary than the one that took the change for one
 // that passes: what it can never do, such as to export a zone that it is not allowed to
 // transfer, the absent one can.
 func (s *zoneSync) notForGood(ctx workflow.Context, err error) error {
-	if !s.primaries.Taken || !permanent(err) || workflow.GetVersion(ctx, changeSubstitute, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+	if !s.primaries.Owed || !permanent(err) || workflow.GetVersion(ctx, changeSubstitute, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return err
 	}
-	return fmt.Errorf("primary %s, which took the change, does not answer; another one: %s", s.primaries.Taker, failureText(err))
+	return substituteError{s.primaries.Taker, failureText(err)}
 }
 
 func (s *zoneSync) exportInput(id string) activities.ExportZoneInput {
@@ -164,7 +171,11 @@ func (s *zoneSync) exported(ctx workflow.Context, result activities.ExportZoneRe
 		s.outcome, s.lastError = OutcomeFailed, failureText(err)
 		if !permanent(err) {
 			s.unanswered()
-			s.retryAt = workflow.Now(ctx).Add(maxRetryInterval)
+			wait := maxRetryInterval
+			if errors.As(err, new(substituteError)) { // for as long as the other one is away
+				wait = s.primaries.again(lookAgainWithin)
+			}
+			s.retryAt = workflow.Now(ctx).Add(wait)
 		}
 		return
 	}

@@ -26,8 +26,10 @@ const (
 type primaries struct {
 	// Taker took the newest change whose taker is known, at ChangedAt. Taken
 	// says that it answered it with success.
-	Taker     string    `json:"taker,omitempty"`
-	Taken     bool      `json:"taken,omitempty"`
+	Taker string `json:"taker,omitempty"`
+	Taken bool   `json:"taken,omitempty"`
+	// Owed says that no export has settled that change yet.
+	Owed      bool      `json:"owed,omitempty"`
 	ChangedAt time.Time `json:"changed_at,omitzero"`
 	// DoubtSince is when they were first found to disagree; AbsentSince, when
 	// one that must be asked was first found absent. Zero once they do not.
@@ -48,7 +50,7 @@ func (p *primaries) changed(ctx workflow.Context, taker string, taken bool) {
 	}
 	p.ChangedAt = workflow.Now(ctx)
 	if taken || !p.Taken {
-		p.Taker, p.Taken = taker, taken
+		p.Taker, p.Taken, p.Owed = taker, taken, taken
 	}
 }
 
@@ -202,6 +204,7 @@ func (s *zoneSync) lookAgain(ctx workflow.Context, result activities.ExportZoneR
 	p, now := &s.primaries, workflow.Now(ctx)
 	left := p.unclear(now, result)
 	if left <= 0 {
+		p.Owed = p.Owed && s.requested // by a change that came meanwhile
 		return
 	}
 	if result.Reason == "" {

@@ -216,6 +216,20 @@ func TestAChangeIsKeptWhereOnlyARefusedPrimaryIsLeft(t *testing.T) {
 	require.Equal(t, OutcomeInSync, result.Outcome)
 }
 
+// Once its change is settled, the absent primary is not waited for.
+func TestARefusedExportAfterASettledChangeIsGivenUp(t *testing.T) {
+	p := newPair(t)
+	p.holds["writer"] = 11
+	p.RegisterDelayedCallback(func() { p.SignalWorkflow(SignalZoneChanged, ZoneChange{Primary: "writer", Taken: true}) }, 0)
+	p.RegisterDelayedCallback(func() {
+		require.EqualValues(t, 11, p.newest.Serial)
+		p.away["writer"], p.refused = true, map[string]bool{"reader": true}
+		p.SignalWorkflow(SignalZoneChanged, ZoneChange{})
+	}, 5*time.Second)
+	require.Equal(t, OutcomeFailed, p.run(t, SyncZoneInput{Zone: "example.org.", Primary: "writer"}).Outcome)
+	require.Less(t, p.passed(), testTiming.MaxLag)
+}
+
 // One that no change asks for by name is given up.
 func TestARefusedExportIsGivenUp(t *testing.T) {
 	p := newPair(t)
