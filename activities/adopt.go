@@ -22,8 +22,14 @@ type ForeignZones interface {
 }
 
 // harmless are the kinds of metadata that bend neither transfers nor answers of a
-// zone that is filled by AXFR. PRESIGNED and NSEC3PARAM are set by the transfer.
-var harmless = []string{"PRESIGNED", "NSEC3PARAM", "SOA-EDIT", "SOA-EDIT-API", "API-RECTIFY", "NOTIFY-DNSUPDATE"}
+// zone that is filled by AXFR, or that taking it over removes. PRESIGNED is set by the
+// transfer; so is NSEC3PARAM, but of a zone that was not signed none is taken away.
+var harmless = []string{"PRESIGNED", "SOA-EDIT", "SOA-EDIT-API", "API-RECTIFY", "NOTIFY-DNSUPDATE"}
+
+// bends says whether a kind of metadata among these bends transfers or answers.
+func bends(kind string, kinds []string) bool {
+	return !slices.Contains(harmless, kind) && (kind != "NSEC3PARAM" || !slices.Contains(kinds, "PRESIGNED"))
+}
 
 // takeOver makes a foreign zone ours. It goes on answering until our content is
 // there; but one with keys, which would sign that content anew, or with settings
@@ -38,7 +44,7 @@ func (s *Secondary) takeOver(ctx context.Context, zone api.Zone) (missing bool, 
 	if err != nil {
 		return false, fmt.Errorf("take over: %w", err)
 	}
-	bent := slices.ContainsFunc(kinds, func(kind string) bool { return !slices.Contains(harmless, kind) })
+	bent := slices.ContainsFunc(kinds, func(kind string) bool { return bends(kind, kinds) })
 	if len(keys) == 0 && !bent {
 		return false, s.Foreign.TakeOverZone(ctx, zone, s.Master, pdns.Account)
 	}

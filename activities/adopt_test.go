@@ -42,6 +42,9 @@ func TestForeignZonesAreAdopted(t *testing.T) {
 		"meta.adopt.example.": func(zone string) {
 			callSecondary(t, http.MethodPut, "/zones/"+zone+"/metadata/ALLOW-AXFR-FROM", map[string]any{"kind": "ALLOW-AXFR-FROM", "metadata": []string{"192.0.2.1"}})
 		},
+		"edited.adopt.example.": func(zone string) {
+			callSecondary(t, http.MethodPut, "/zones/"+zone, map[string]any{"soa_edit": "INCEPTION-INCREMENT"})
+		},
 		"kept.adopt.example.": func(string) {},
 		"own.adopt.example.":  func(string) {},
 	}
@@ -68,14 +71,14 @@ func TestForeignZonesAreAdopted(t *testing.T) {
 		require.NoError(t, err)
 		return result
 	}
-	require.Equal(t, 4, adopt(activities.ReconcileZonesInput{}).Blocked)
-	some := []string{"plain.adopt.example.", "signed.adopt.example.", "meta.adopt.example.", "own.adopt.example.", "unknown.adopt.example."}
+	require.Equal(t, 5, adopt(activities.ReconcileZonesInput{}).Blocked)
+	some := []string{"plain.adopt.example.", "signed.adopt.example.", "meta.adopt.example.", "edited.adopt.example.", "own.adopt.example.", "unknown.adopt.example."}
 	result := adopt(activities.ReconcileZonesInput{Adopt: some})
 	if attempts == 1 { // else some were taken over before the last attempt
-		require.Equal(t, 3, result.Adopted)
+		require.Equal(t, 4, result.Adopted)
 	}
 	require.Equal(t, 1, result.Blocked)
-	for _, zone := range some[:3] {
+	for _, zone := range some[:4] {
 		held, err := h.secondary.PowerDNS.Zone(t.Context(), zone)
 		require.NoError(t, err)
 		require.True(t, held.OwnedBy(pdns.Account, h.secondary.Master), "%+v", held)

@@ -48,6 +48,30 @@ func TestWhatWasExportedAheadIsNotLookedAtAgain(t *testing.T) {
 	}
 }
 
+// An export ahead that finds nothing changed writes nothing, so it keeps nobody from publishing what he read before: the change
+// that it was made for asks once more then.
+func TestAnUnchangedZoneIsLookedAtAgainWhereSomethingElseWasPublished(t *testing.T) {
+	h := newHosts(t)
+	ahead := activities.NewAhead(t.Context(), h.primary, nil)
+	makeZone(t, "ahead.example.")
+	first, err := export(h.primary, changes())
+	require.NoError(t, err)
+	lost(t, "ahead.example.")
+	makeZone(t, "ahead.example.") // deleted and made again just as it was
+	ahead.Changed(pdns.Call{Zone: "ahead.example.", Kind: pdns.ChangeModify, ChangeID: "change-1"})
+	unchanged, err := export(h.primary, changes("change-1"))
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportUnchanged, unchanged.Outcome)
+
+	tombstone := pdns.Version{Zone: "ahead.example.", Version: first.Version.Version + 1, Deleted: true, Publisher: "primary-1"}
+	_, err = h.store.Publish(t.Context(), tombstone, nil, first.Revision) // by an export that saw it gone
+	require.NoError(t, err)
+	again, err := export(h.primary, changes("change-1"))
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportPublished, again.Outcome)
+	require.False(t, again.Version.Deleted)
+}
+
 func TestABatchLooksOnlyAtWhatWasNotExportedAhead(t *testing.T) {
 	h := newHosts(t)
 	registry := prometheus.NewRegistry()

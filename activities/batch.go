@@ -172,7 +172,7 @@ func (b *batchResult) note(zone string, result ExportZoneResult, err error) {
 		if !hopeless(err) {
 			b.failed++
 		}
-		b.Outcomes["failed"]++
+		b.Outcomes[ExportFailed]++
 		b.leave(zone, fmt.Sprintf("zone %s: %v", zone, err))
 	case result.Outcome == ExportBehind:
 		b.Outcomes[result.Outcome]++

@@ -34,6 +34,8 @@ const (
 	ExportGone = "gone"
 	// ExportUnknown: no primary holds the zone and nothing was ever published.
 	ExportUnknown = "unknown"
+	// ExportFailed: in a batch, the export failed; a sync of its own tries it again.
+	ExportFailed = "failed"
 	// ExportSkipped: the zone is not distributed.
 	ExportSkipped = "skipped"
 	// ExportHeld: the guard keeps the change from publication until a person
@@ -150,8 +152,13 @@ func (p *Primary) exportedAhead(ctx context.Context, zone string, in ExportZoneI
 		return ExportZoneResult{}, false
 	}
 	newest, revision, err := p.ahead.newest(ctx, zone, found.Version.Version)
-	if err != nil || newest.Version < found.Version.Version {
+	switch {
+	case err != nil || newest.Version < found.Version.Version:
 		return ExportZoneResult{}, false // the bucket was lost meanwhile
+	case found.Outcome == ExportUnchanged && newest.Version != found.Version.Version:
+		// It wrote nothing, so nothing kept an export that began before the change, and
+		// stalled, from publishing what it had read.
+		return ExportZoneResult{}, false
 	}
 	return p.newest(found.Outcome, newest, revision), true
 }

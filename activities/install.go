@@ -83,6 +83,11 @@ func signedBefore(held api.Zone) bool { return held.DNSSEC || held.Presigned }
 // before is called once PowerDNS has got all of the content, and says how the
 // zone stood when it had got nothing.
 func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(context.Context) (io.ReadCloser, error), before func() standing) error {
+	noted, _, err := s.Applied.Get(v.Zone)
+	if err != nil {
+		return err
+	}
+	unsure := noted.Distrusted || s.patching.unsettled(v.Zone)
 	// Should this fail, PowerDNS may still be about to take what it was sent.
 	s.patching.begin(v.Zone)
 	if _, err := s.handing(v); err != nil {
@@ -95,8 +100,9 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 		return err
 	}
 	served, was := s.serves, before()
-	if was.shows(v.Serial) {
-		// The serial cannot tell old from new, so the whole content does.
+	if unsure || was.shows(v.Serial) {
+		// The serial cannot tell old from new, or from what PowerDNS was sent before and
+		// may just be storing, so the whole content does.
 		served = s.holds
 	}
 	if err := s.awaitServed(ctx, v, served); err != nil {

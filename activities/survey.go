@@ -54,6 +54,12 @@ type SurveyZonesResult struct {
 	Left   int            `json:"left,omitempty"`
 }
 
+// Unpublished counts the zones of which something else is published than the primary
+// holds: there was no time for them, or their exports did not succeed.
+func (r SurveyZonesResult) Unpublished() int {
+	return r.Left + r.Synced[ExportFailed] + r.Synced[ExportBehind]
+}
+
 // SurveyZones compares what the primary holds with what was published, has the
 // zones that differ synced, waits for it, and publishes the catalogue of what
 // every secondary must serve. Doing it twice is harmless: a second attempt finds

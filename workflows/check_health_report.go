@@ -14,7 +14,7 @@ func (h *healthCheck) judge() {
 	found := map[string]int{
 		"unpublished": r.Survey.Drift.Unpublished, "changed": r.Survey.Drift.Changed, "gone": r.Survey.Drift.Gone,
 	}
-	if r.Survey.Left > 0 {
+	if r.Survey.Unpublished() > 0 {
 		r.Outcome = OutcomePartial
 	}
 	for i := range r.Secondaries {

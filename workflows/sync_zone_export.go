@@ -39,7 +39,8 @@ func (s *zoneSync) export(ctx workflow.Context) {
 	s.proxied = pdns.NotProxied // what is asked for meanwhile is for the next export
 	above := s.above
 	result, err := s.exportZone(ctx)
-	s.discovered(ctx, discoverAgain(ctx, began, found))
+	large := err == nil && result.Outcome == activities.ExportPublished && result.Version.Object != ""
+	s.discovered(ctx, discoverAgain(ctx, began, found, large))
 	s.exported(ctx, result, err)
 	if now := workflow.Now(ctx); above > 0 && s.newest.Version <= above && !s.retryAt.After(now) {
 		s.retryAt = now.Add(s.primaries.again(lookAgainWithin)) // secondaries will ask for it again at once
@@ -58,15 +59,29 @@ const (
 	changeDiscover = "discover-after-long-exports"
 )
 
+// changeDiscoverLarge names the change by which they are listed once more after every
+// export of a large zone: secondaries apply none as it is published.
+const changeDiscoverLarge = "discover-after-large-exports"
+
 // discover lists the secondaries beside an export.
 func discover(ctx workflow.Context) workflow.Future {
 	return workflow.ExecuteLocalActivity(onLocalWorker(ctx), directory.DiscoverSecondaries, activities.DiscoverSecondariesInput{})
 }
 
-// discoverAgain lists the secondaries once more after a long export: one that joined
-// meanwhile, or was resumed, has compared itself with the version before.
-func discoverAgain(ctx workflow.Context, began time.Time, found workflow.Future) workflow.Future {
-	if workflow.Now(ctx).Sub(began) < longExport || workflow.GetVersion(ctx, changeDiscover, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+// discoverAgain lists the secondaries once more after a long export, or one of a large
+// zone: one that joined meanwhile, or was resumed, has compared itself with the version
+// before.
+func discoverAgain(ctx workflow.Context, began time.Time, found workflow.Future, large bool) workflow.Future {
+	var change string
+	switch {
+	case workflow.Now(ctx).Sub(began) >= longExport:
+		change = changeDiscover
+	case large:
+		change = changeDiscoverLarge
+	default:
+		return found
+	}
+	if workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return found
 	}
 	return discover(ctx)

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +63,10 @@ func (s *zoneSync) handOut(ctx workflow.Context) {
 	if s.newest.Version == 0 {
 		return
 	}
+	//workflowcheck:ignore // the order does not matter
+	maps.DeleteFunc(s.hosts, func(id string, host *hostSync) bool { // who left the roster, or was paused
+		return !host.running && !slices.ContainsFunc(s.targets, func(target activities.Target) bool { return target.ID == id })
+	})
 	for _, target := range s.targets {
 		host := s.hosts[target.ID]
 		if host == nil {

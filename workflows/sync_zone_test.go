@@ -356,23 +356,64 @@ func TestSyncZoneWaitsForTheSecondariesToBeListed(t *testing.T) {
 	require.Greater(t, result.Exports, 1, "changes are exported meanwhile")
 }
 
-// A secondary that joins while a large zone is exported compares itself with the version before: it gets the new one too.
-func TestSyncZoneListsTheSecondariesAgainAfterALongExport(t *testing.T) {
+// A secondary that joins while a large zone is exported, or any for long, compares itself with the version before: it gets the
+// new one too.
+func TestSyncZoneListsTheSecondariesAgain(t *testing.T) {
+	large := published("example.org.", 5)
+	large.Version.Object = "large"
+	for name, test := range map[string]struct {
+		takes  time.Duration
+		result activities.ExportZoneResult
+		listed int
+	}{
+		"after a long export":           {longExport, published("example.org.", 5), 2},
+		"after the export of large one": {0, large, 2},
+		"not after others":              {0, published("example.org.", 5), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := newUnlistedTest(t)
+			env.applying()
+			env.serving(pdns.ServedCurrent)
+			env.OnActivity(primary.ExportZone, mock.Anything, mock.MatchedBy(func(in activities.ExportZoneInput) bool { return in.Local })).
+				Return(activities.ExportZoneResult{Outcome: activities.ExportElsewhere}, nil)
+			env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).After(test.takes).Return(test.result, nil)
+			listed := []activities.Target{{ID: "a"}}
+			env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
+				func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
+					found := listed
+					listed = []activities.Target{{ID: "a"}, {ID: "b"}}
+					return activities.DiscoverSecondariesResult{Targets: found}, nil
+				})
+			result := env.run(t, SyncZoneInput{Zone: "example.org."})
+			require.Len(t, result.Secondaries, test.listed)
+			require.Equal(t, StateInSync, result.Secondaries[test.listed-1].State)
+			require.Equal(t, 1, result.Exports)
+		})
+	}
+}
+
+// A secondary that was forgotten meanwhile is not told of any more.
+func TestSyncZoneForgetsWhoLeftTheRoster(t *testing.T) {
 	env := newUnlistedTest(t)
-	env.applying()
+	env.exporting()
 	env.serving(pdns.ServedCurrent)
-	env.OnActivity(primary.ExportZone, mock.Anything, mock.MatchedBy(func(in activities.ExportZoneInput) bool { return in.Local })).
-		Return(activities.ExportZoneResult{Outcome: activities.ExportElsewhere}, nil)
-	env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).After(longExport).Return(published("example.org.", 5), nil)
-	listed := []activities.Target{{ID: "a"}}
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+			if activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue("dead") {
+				return activities.ApplyZoneResult{}, temporal.NewNonRetryableApplicationError("it is dead", activities.ErrTypeBadInput, nil)
+			}
+			return applied(ctx, in)
+		})
+	listed := []activities.Target{{ID: "dead"}, {ID: "fine"}}
 	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-			found := listed
-			listed = []activities.Target{{ID: "a"}, {ID: "b"}}
-			return activities.DiscoverSecondariesResult{Targets: found}, nil
+			return activities.DiscoverSecondariesResult{Targets: listed}, nil
 		})
+	env.RegisterDelayedCallback(func() {
+		listed = listed[1:]
+		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
+	}, 10*time.Second)
 	result := env.run(t, SyncZoneInput{Zone: "example.org."})
-	require.Len(t, result.Secondaries, 2)
-	require.Equal(t, StateInSync, result.Secondaries[1].State)
-	require.Equal(t, 1, result.Exports)
+	require.Equal(t, OutcomeInSync, result.Outcome)
+	require.Len(t, result.Secondaries, 1)
 }

@@ -149,7 +149,7 @@ func (b *zoneBatch) export(ctx workflow.Context) error {
 	b.leave(exported)
 	b.askPublishers(ctx, exported)
 	var discovered activities.DiscoverSecondariesResult
-	if err = discoverAgain(ctx, began, found).Get(ctx, &discovered); err != nil {
+	if err = discoverAgain(ctx, began, found, false).Get(ctx, &discovered); err != nil {
 		err = workflow.ExecuteActivity(onAnyPrimary(ctx, "list the secondaries"), directory.DiscoverSecondaries,
 			activities.DiscoverSecondariesInput{}).Get(ctx, &discovered)
 	}

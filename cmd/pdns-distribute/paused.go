@@ -25,24 +25,52 @@ type pauses struct {
 	// paused is what the roster said last, so that an entry which was lost comes
 	// back as it was.
 	paused  atomic.Bool
-	entries chan pdns.Secondary
+	entries chan told
+}
+
+// told is an entry of the roster; taken, where there is one, is closed once the gate is
+// as it says.
+type told struct {
+	pdns.Secondary
+	taken chan<- struct{}
 }
 
 func newPauses(c *connections, gate *activities.Gate, resumed func(), logger *slog.Logger) *pauses {
 	return &pauses{
 		id: c.conf.Host.ID, roster: c.roster, gate: gate, resumed: resumed, logger: logger,
-		known: make(chan struct{}), entries: make(chan pdns.Secondary),
+		known: make(chan struct{}), entries: make(chan told),
 	}
 }
 
-// run follows the roster until ctx ends.
+// follow reads the roster until ctx ends.
+func (p *pauses) follow(ctx context.Context) {
+	p.roster.Follow(ctx, p.id, p.logger, func(entry pdns.Secondary) { p.tell(ctx, told{Secondary: entry}) })
+}
+
+func (p *pauses) tell(ctx context.Context, entry told) {
+	select {
+	case p.entries <- entry:
+	case <-ctx.Done():
+	}
+}
+
+// refresh returns once the gate is as the roster says now, which may have changed while
+// NATS was away. Where it cannot be read, NATS is away again.
+func (p *pauses) refresh(ctx context.Context) {
+	entry, err := p.roster.Get(ctx, p.id)
+	if err != nil {
+		return
+	}
+	taken := make(chan struct{})
+	p.tell(ctx, told{entry, taken})
+	select {
+	case <-taken:
+	case <-ctx.Done():
+	}
+}
+
+// run keeps the gate as the roster says until ctx ends.
 func (p *pauses) run(ctx context.Context) {
-	go p.roster.Follow(ctx, p.id, p.logger, func(entry pdns.Secondary) {
-		select {
-		case p.entries <- entry:
-		case <-ctx.Done():
-		}
-	})
 	state := outage.Log{Logger: p.logger, What: "telling the roster that a paused secondary is idle"}
 	var idle <-chan struct{}
 	first := true
@@ -51,7 +79,10 @@ func (p *pauses) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case entry := <-p.entries:
-			idle = p.take(entry, first)
+			idle = p.take(entry.Secondary, first)
+			if entry.taken != nil {
+				close(entry.taken)
+			}
 			if first {
 				close(p.known)
 				first = false

@@ -134,6 +134,9 @@ func (p *primary) startTrigger(ctx context.Context) error {
 		return err
 	}
 	p.mirror.OnOlder = func() { keep.Lost("versions of bucket " + broker.BucketZones) }
+	if !p.conf.Primary.Worker {
+		p.startMirror(ctx)
+	}
 	watch := &triggerpresence.Presence{Watcher: p.consul, Dispatcher: p.dispatcher, Logger: p.logger}
 	p.returned = append(p.returned, keep.Wake)
 	p.ready("temporal", p.temporalReady)
@@ -159,6 +162,13 @@ func (p *primary) recheck(ctx context.Context, lost []string) error {
 	return err
 }
 
+// startMirror keeps up with what is published: the worker for the versions, the trigger
+// to notice that NATS came back with older ones.
+func (p *primary) startMirror(ctx context.Context) {
+	p.returned = append(p.returned, p.mirror.BeginAnew)
+	p.goRun(ctx, p.mirror.Run)
+}
+
 func (p *primary) startWorker(ctx context.Context) error {
 	spool := p.exports.SpoolDir
 	// What a killed process left there is of no use to anybody.
@@ -173,8 +183,7 @@ func (p *primary) startWorker(ctx context.Context) error {
 		}
 		return nil
 	})
-	p.returned = append(p.returned, p.mirror.BeginAnew)
-	p.goRun(ctx, p.mirror.Run)
+	p.startMirror(ctx)
 	p.goRun(ctx, func(ctx context.Context) { p.recallChecks(ctx, roles.Checks.Metrics) })
 	p.goRun(ctx, func(ctx context.Context) {
 		flows.Run(ctx, func(context.Context) error { return nil }, func() {})

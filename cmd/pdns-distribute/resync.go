@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/discovery"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/triggers/dispatch"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
@@ -69,6 +70,7 @@ func resyncZones(ctx context.Context, c *connections, out io.Writer, names []str
 	}
 	bar := progressbar.NewOptions(len(zones), progressbar.OptionSetDescription("zones"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetVisibility(len(zones) > 1), progressbar.OptionSetWriter(errorOutput))
+	primary := primaryHere(ctx, c)
 	var mu sync.Mutex
 	wrong := 0
 	var group errgroup.Group
@@ -78,7 +80,7 @@ func resyncZones(ctx context.Context, c *connections, out io.Writer, names []str
 			break
 		}
 		group.Go(func() error {
-			result, err := dispatch.ResyncZone(ctx, c.temporal, workflows.SyncZoneInput{Zone: zone})
+			result, err := dispatch.ResyncZone(ctx, c.temporal, workflows.SyncZoneInput{Zone: zone, Primary: primary})
 			mu.Lock()
 			defer mu.Unlock()
 			if !report(out, zone, result, err, secondary, len(zones) == 1) {
@@ -92,6 +94,17 @@ func resyncZones(ctx context.Context, c *connections, out io.Writer, names []str
 		err = fmt.Errorf("%d of %d zones are not in sync", wrong, len(zones))
 	}
 	return err
+}
+
+// primaryHere returns this host's ID where it is a primary that works, else "". What was
+// changed past the api-proxy is asked of the primary on which a resync follows: the
+// database of another one may lag.
+func primaryHere(ctx context.Context, c *connections) string {
+	primaries, err := c.consul.Reachable(ctx, discovery.ServicePrimary)
+	if err != nil || !primaries[c.conf.Host.ID].Passing {
+		return ""
+	}
+	return c.conf.Host.ID
 }
 
 // zonesToSync returns the named zones, or with none all that are known.

@@ -69,6 +69,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 	rejoin := make(chan struct{}, 1)
 	group.Go(func() error {
 		c.onReconnect(ctx, func() {
+			paused.refresh(ctx) // before anything is brought
 			noticed.Notice("the connection to NATS is back")
 			for _, lost := range []chan struct{}{rejoin, refollow} { // the roster, the versions
 				select {
@@ -79,6 +80,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		})
 		return nil
 	})
+	group.Go(func() error { paused.follow(ctx); return nil })
 	group.Go(func() error { paused.run(ctx); return nil })
 	group.Go(func() error {
 		select {

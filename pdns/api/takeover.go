@@ -33,10 +33,10 @@ func (c *Client) allMetadata(ctx context.Context, zone string) (map[string][]str
 }
 
 // TakeOverZone makes an existing zone one whose content PowerDNS takes from
-// master, like [Client.CreateSecondaryZone]. What it answers stays until the
-// first transfer.
+// master, like [Client.CreateSecondaryZone], and serves its serial as it is. What it
+// answers stays until the first transfer.
 func (c *Client) TakeOverZone(ctx context.Context, zone Zone, master, account string) error {
-	body := map[string]any{"kind": "Slave", "masters": []string{master}, "account": account, "soa_edit_api": ""}
+	body := map[string]any{"kind": "Slave", "masters": []string{master}, "account": account, "soa_edit_api": "", "soa_edit": ""}
 	if zone.Catalog != "" {
 		body["catalog"] = "" // else PowerDNS deletes it when it leaves that catalogue
 	}
