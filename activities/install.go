@@ -100,10 +100,12 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 		return err
 	}
 	served, was := s.serves, before()
-	if unsure || was.shows(v.Serial) {
-		// The serial cannot tell old from new, or from what PowerDNS was sent before and
-		// may just be storing, so the whole content does.
+	switch {
+	case was.shows(v.Serial):
+		// The serial cannot tell old from new, so the whole content does.
 		served = s.holds
+	case unsure:
+		served = s.servesAndHolds
 	}
 	if err := s.awaitServed(ctx, v, served); err != nil {
 		return err

@@ -68,3 +68,16 @@ func (s *Secondary) holds(ctx context.Context, v pdns.Version) error {
 	}
 	return nil
 }
+
+// servesAndHolds says whether v is served, where PowerDNS may just be storing another
+// version of the same serial that it was sent before. One that hands out no zones is
+// believed for its serial.
+func (s *Secondary) servesAndHolds(ctx context.Context, v pdns.Version) error {
+	if err := s.serves(ctx, v); err != nil {
+		return err
+	}
+	if err := s.holds(ctx, v); !errors.Is(err, transfer.ErrRefused) {
+		return err
+	}
+	return nil
+}

@@ -54,8 +54,8 @@ type SurveyZonesResult struct {
 	Left   int            `json:"left,omitempty"`
 }
 
-// Unpublished counts the zones of which something else is published than the primary
-// holds: there was no time for them, or their exports did not succeed.
+// Unpublished counts the zones whose changes there was no time to export, or whose export
+// failed or contradicts another primary; what waits for an approval is not among them.
 func (r SurveyZonesResult) Unpublished() int {
 	return r.Left + r.Synced[ExportFailed] + r.Synced[ExportBehind]
 }

@@ -65,7 +65,7 @@ func (s *zoneSync) handOut(ctx workflow.Context) {
 	}
 	//workflowcheck:ignore // the order does not matter
 	maps.DeleteFunc(s.hosts, func(id string, host *hostSync) bool { // who left the roster, or was paused
-		return !host.running && !slices.ContainsFunc(s.targets, func(target activities.Target) bool { return target.ID == id })
+		return !s.checking && !host.running && !slices.ContainsFunc(s.targets, func(target activities.Target) bool { return target.ID == id })
 	})
 	for _, target := range s.targets {
 		host := s.hosts[target.ID]

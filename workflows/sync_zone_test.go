@@ -25,6 +25,7 @@ var testTiming = activities.Timing{MinInterval: 50 * time.Millisecond, EventChec
 type syncTest struct {
 	*testsuite.TestWorkflowEnvironment
 	t       *testing.T
+	began   time.Time
 	exports atomic.Int64
 }
 
@@ -45,6 +46,7 @@ func newUnlistedTest(t *testing.T) *syncTest {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := &syncTest{t: t, TestWorkflowEnvironment: newEnvironment(&suite)}
+	env.began = env.Now()
 	env.RegisterWorkflow(SyncZone)
 	env.RegisterActivity(&activities.Primary{})
 	env.RegisterActivity(&activities.Directory{})
@@ -390,6 +392,46 @@ func TestSyncZoneListsTheSecondariesAgain(t *testing.T) {
 			require.Equal(t, 1, result.Exports)
 		})
 	}
+}
+
+// One of two that the check from outside found wrong is forgotten while the other one is repaired.
+func TestSyncZoneIsNotUpsetByWhoLeavesDuringARepair(t *testing.T) {
+	env := newUnlistedTest(t)
+	env.exporting()
+	looks := 0
+	env.OnActivity(verifier.VerifyZone, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.VerifyZoneInput) (activities.VerifyZoneResult, error) {
+			state := pdns.ServedCurrent
+			if looks++; looks == 1 {
+				state = pdns.ServedOutdated
+			}
+			var result activities.VerifyZoneResult
+			for _, target := range in.Targets {
+				result.Served = append(result.Served, activities.Served{Secondary: target.ID, State: state})
+			}
+			return result, nil
+		})
+	applies := map[string]int{}
+	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+			queue := activity.GetInfo(ctx).TaskQueue
+			if applies[queue]++; queue == SecondaryHostQueue("slow") && applies[queue] > 1 && env.Now().Before(env.began.Add(time.Minute)) {
+				return activities.ApplyZoneResult{}, errors.New("not yet")
+			}
+			return applied(ctx, in)
+		})
+	listed := []activities.Target{{ID: "left"}, {ID: "slow"}}
+	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
+			return activities.DiscoverSecondariesResult{Targets: listed}, nil
+		})
+	env.RegisterDelayedCallback(func() {
+		listed = listed[1:]
+		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
+	}, testTiming.EventCheckWait+5*time.Second)
+	result := env.run(t, SyncZoneInput{Zone: "example.org."})
+	require.Equal(t, 2, result.Repaired)
+	require.NotEmpty(t, result.Secondaries)
 }
 
 // A secondary that was forgotten meanwhile is not told of any more.

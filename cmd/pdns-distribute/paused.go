@@ -54,11 +54,11 @@ func (p *pauses) tell(ctx context.Context, entry told) {
 	}
 }
 
-// refresh returns once the gate is as the roster says now, which may have changed while
-// NATS was away. Where it cannot be read, NATS is away again.
+// refresh closes the gate where the roster says that this secondary was paused while NATS
+// was away. To open it is left to follow, which reads no older answer after a newer one.
 func (p *pauses) refresh(ctx context.Context) {
 	entry, err := p.roster.Get(ctx, p.id)
-	if err != nil {
+	if err != nil || !entry.Paused {
 		return
 	}
 	taken := make(chan struct{})

@@ -114,7 +114,7 @@ func selfSigned(names []string, now time.Time) (cert, key []byte, err error) {
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "pdns-distribute api-proxy"},
-		NotBefore:             now.Add(-time.Hour), // a client's clock may be behind
+		NotBefore:             time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), // a client's clock may be behind, or ours may be ahead
 		NotAfter:              now.Add(selfSignedFor),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
