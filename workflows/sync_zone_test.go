@@ -379,12 +379,11 @@ func TestSyncZoneListsTheSecondariesAgain(t *testing.T) {
 			env.OnActivity(primary.ExportZone, mock.Anything, mock.MatchedBy(func(in activities.ExportZoneInput) bool { return in.Local })).
 				Return(activities.ExportZoneResult{Outcome: activities.ExportElsewhere}, nil)
 			env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).After(test.takes).Return(test.result, nil)
-			listed := []activities.Target{{ID: "a"}}
+			var lists atomic.Int64
 			env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
 				func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-					found := listed
-					listed = []activities.Target{{ID: "a"}, {ID: "b"}}
-					return activities.DiscoverSecondariesResult{Targets: found}, nil
+					targets := []activities.Target{{ID: "a"}, {ID: "b"}}
+					return activities.DiscoverSecondariesResult{Targets: targets[:min(lists.Add(1), 2)]}, nil
 				})
 			result := env.run(t, SyncZoneInput{Zone: "example.org."})
 			require.Len(t, result.Secondaries, test.listed)
@@ -398,11 +397,11 @@ func TestSyncZoneListsTheSecondariesAgain(t *testing.T) {
 func TestSyncZoneIsNotUpsetByWhoLeavesDuringARepair(t *testing.T) {
 	env := newUnlistedTest(t)
 	env.exporting()
-	looks := 0
+	var looks atomic.Int64
 	env.OnActivity(verifier.VerifyZone, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.VerifyZoneInput) (activities.VerifyZoneResult, error) {
 			state := pdns.ServedCurrent
-			if looks++; looks == 1 {
+			if looks.Add(1) == 1 {
 				state = pdns.ServedOutdated
 			}
 			var result activities.VerifyZoneResult
@@ -411,22 +410,25 @@ func TestSyncZoneIsNotUpsetByWhoLeavesDuringARepair(t *testing.T) {
 			}
 			return result, nil
 		})
-	applies := map[string]int{}
+	var ofSlow atomic.Int64
 	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
 		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
-			queue := activity.GetInfo(ctx).TaskQueue
-			if applies[queue]++; queue == SecondaryHostQueue("slow") && applies[queue] > 1 && env.Now().Before(env.began.Add(time.Minute)) {
+			slow := activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue("slow")
+			if slow && ofSlow.Add(1) > 1 && env.Now().Before(env.began.Add(time.Minute)) {
 				return activities.ApplyZoneResult{}, errors.New("not yet")
 			}
 			return applied(ctx, in)
 		})
-	listed := []activities.Target{{ID: "left"}, {ID: "slow"}}
+	var gone atomic.Bool
 	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-			return activities.DiscoverSecondariesResult{Targets: listed}, nil
+			if gone.Load() {
+				return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "slow"}}}, nil
+			}
+			return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "left"}, {ID: "slow"}}}, nil
 		})
 	env.RegisterDelayedCallback(func() {
-		listed = listed[1:]
+		gone.Store(true)
 		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
 	}, testTiming.EventCheckWait+5*time.Second)
 	result := env.run(t, SyncZoneInput{Zone: "example.org."})
@@ -446,13 +448,16 @@ func TestSyncZoneForgetsWhoLeftTheRoster(t *testing.T) {
 			}
 			return applied(ctx, in)
 		})
-	listed := []activities.Target{{ID: "dead"}, {ID: "fine"}}
+	var gone atomic.Bool
 	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-			return activities.DiscoverSecondariesResult{Targets: listed}, nil
+			if gone.Load() {
+				return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "fine"}}}, nil
+			}
+			return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "dead"}, {ID: "fine"}}}, nil
 		})
 	env.RegisterDelayedCallback(func() {
-		listed = listed[1:]
+		gone.Store(true)
 		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
 	}, 10*time.Second)
 	result := env.run(t, SyncZoneInput{Zone: "example.org."})
