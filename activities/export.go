@@ -34,7 +34,7 @@ const (
 	ExportGone = "gone"
 	// ExportUnknown: no primary holds the zone and nothing was ever published.
 	ExportUnknown = "unknown"
-	// ExportFailed: in a batch, the export failed; a sync of its own tries it again.
+	// ExportFailed: the export failed, as batches and metrics count it.
 	ExportFailed = "failed"
 	// ExportSkipped: the zone is not distributed.
 	ExportSkipped = "skipped"

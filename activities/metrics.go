@@ -44,7 +44,7 @@ func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 // exported counts an export that ended with outcome, or failed.
 func (m *PrimaryMetrics) exported(outcome string, err error) {
 	if err != nil {
-		outcome = "failed"
+		outcome = ExportFailed
 	}
 	if m != nil {
 		m.exports.WithLabelValues(outcome).Inc()

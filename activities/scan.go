@@ -225,11 +225,7 @@ func (s *Scanner) settle(ctx context.Context, zones []string, both *sides, now t
 			return nil, err
 		}
 		both.newest, both.drift = newest, both.drift.Only(pdns.PlanScan(both.listed, newest, now).Wrong())
-		still := both.drift.Wrong()
-		return slices.DeleteFunc(slices.Clone(differ), func(zone string) bool {
-			_, differs := slices.BinarySearch(still, zone)
-			return !differs
-		}), nil
+		return both.drift.Only(differ).Wrong(), nil
 	})
 }
 

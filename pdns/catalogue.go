@@ -76,17 +76,11 @@ func (d Differences) Wrong() []string {
 // it may be too early: what was published between the two is in none of their catalogues.
 func (d Differences) Again(later Differences) Differences {
 	wrong := d.Wrong()
-	of := func(zones []string) []string {
-		return slices.DeleteFunc(slices.Clone(zones), func(zone string) bool {
-			_, differed := slices.BinarySearch(wrong, zone)
-			return !differed
-		})
-	}
-	right := slices.Concat(d.Right, of(later.Right))
+	right := slices.Concat(d.Right, among(wrong, later.Right))
 	slices.Sort(right)
 	return Differences{
-		Missing: of(later.Missing), Outdated: of(later.Outdated), Ahead: of(later.Ahead), LeftOver: of(later.LeftOver),
-		Orphaned: of(later.Orphaned), Foreign: of(later.Foreign), Right: right,
+		Missing: among(wrong, later.Missing), Outdated: among(wrong, later.Outdated), Ahead: among(wrong, later.Ahead),
+		LeftOver: among(wrong, later.LeftOver), Orphaned: among(wrong, later.Orphaned), Foreign: among(wrong, later.Foreign), Right: right,
 	}
 }
 

@@ -40,14 +40,16 @@ func (d Drift) Wrong() []string {
 
 // Only returns the drift with those of the wrong zones, which must be sorted, alone.
 func (d Drift) Only(wrong []string) Drift {
-	others := func(zone string) bool {
-		_, found := slices.BinarySearch(wrong, zone)
-		return !found
-	}
-	for _, list := range []*[]string{&d.Unpublished, &d.Changed, &d.Gone} {
-		*list = slices.DeleteFunc(slices.Clone(*list), others)
-	}
+	d.Unpublished, d.Changed, d.Gone = among(wrong, d.Unpublished), among(wrong, d.Changed), among(wrong, d.Gone)
 	return d
+}
+
+// among returns those of the zones that are among others, which must be sorted.
+func among(others, zones []string) []string {
+	return slices.DeleteFunc(slices.Clone(zones), func(zone string) bool {
+		_, found := slices.BinarySearch(others, zone)
+		return !found
+	})
 }
 
 // justPublished is how long after a list was begun what is published counts as newer

@@ -49,19 +49,17 @@ func (s *zoneSync) export(ctx workflow.Context) {
 	s.nextExport = workflow.Now(ctx).Add(s.timing.MinInterval)
 }
 
-// changeSubstitute names a change of the workflows.
-const changeSubstitute = "substitutes-fail-not-for-good"
+// longExport is how long an export takes after which the secondaries are listed once
+// more. They are after each one of a large zone, which secondaries do not apply as it is
+// published.
+const longExport = time.Second
 
-// longExport is how long an export takes after which the secondaries are listed
-// once more, and changeDiscover names that change of the workflows.
+// The changes of the workflow, for the runs that began before.
 const (
-	longExport     = time.Second
-	changeDiscover = "discover-after-long-exports"
+	changeDiscover      = "discover-after-long-exports"
+	changeDiscoverLarge = "discover-after-large-exports"
+	changeSubstitute    = "substitutes-fail-not-for-good"
 )
-
-// changeDiscoverLarge names the change by which they are listed once more after every
-// export of a large zone: secondaries apply none as it is published.
-const changeDiscoverLarge = "discover-after-large-exports"
 
 // discover lists the secondaries beside an export.
 func discover(ctx workflow.Context) workflow.Future {

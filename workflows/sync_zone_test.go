@@ -25,7 +25,6 @@ var testTiming = activities.Timing{MinInterval: 50 * time.Millisecond, EventChec
 type syncTest struct {
 	*testsuite.TestWorkflowEnvironment
 	t       *testing.T
-	began   time.Time
 	exports atomic.Int64
 }
 
@@ -46,7 +45,6 @@ func newUnlistedTest(t *testing.T) *syncTest {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := &syncTest{t: t, TestWorkflowEnvironment: newEnvironment(&suite)}
-	env.began = env.Now()
 	env.RegisterWorkflow(SyncZone)
 	env.RegisterActivity(&activities.Primary{})
 	env.RegisterActivity(&activities.Directory{})
@@ -75,6 +73,19 @@ func published(zone string, n int64) activities.ExportZoneResult {
 // applying makes every secondary serve what it is asked for.
 func (e *syncTest) applying() {
 	e.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(applied).Maybe()
+}
+
+// applyingBut makes every secondary serve what it is asked for, and one of them only where fails returns nil.
+func (e *syncTest) applyingBut(id string, fails func() error) {
+	e.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
+		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
+			if activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue(id) {
+				if err := fails(); err != nil {
+					return activities.ApplyZoneResult{}, err
+				}
+			}
+			return applied(ctx, in)
+		})
 }
 
 func applied(_ context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
@@ -167,13 +178,7 @@ func TestSyncZoneExportsAgainForWhatArrivesDuringAnExport(t *testing.T) {
 func TestSyncZoneLaggingSecondaryHoldsUpNobody(t *testing.T) {
 	env := newSyncTest(t, "dead", "fine")
 	env.exporting()
-	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
-		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
-			if activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue("dead") {
-				return activities.ApplyZoneResult{}, errors.New("connection refused")
-			}
-			return applied(ctx, in)
-		})
+	env.applyingBut("dead", func() error { return errors.New("connection refused") })
 	env.serving(pdns.ServedCurrent)
 	var lastVersion int64
 	for i := range 5 {
@@ -338,129 +343,4 @@ func TestSyncZoneTellsTheGuardWhatAnAPICallAskedFor(t *testing.T) {
 	env.run(t, SyncZoneInput{Zone: "example.org.", Proxied: pdns.ProxiedDelete})
 	require.Equal(t, []pdns.Proxied{pdns.ProxiedDelete, pdns.ProxiedDelete, pdns.NotProxied}, told)
 	env.AssertExpectations(t)
-}
-
-func TestSyncZoneWaitsForTheSecondariesToBeListed(t *testing.T) {
-	env := newUnlistedTest(t)
-	env.exporting()
-	env.applying()
-	env.serving(pdns.ServedCurrent)
-	start := env.Now()
-	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
-		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-			if env.Now().Sub(start) < time.Hour {
-				return activities.DiscoverSecondariesResult{}, errors.New("no roster")
-			}
-			return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "a"}}}, nil
-		})
-	result := env.run(t, SyncZoneInput{Zone: "example.org."})
-	require.Equal(t, OutcomeInSync, result.Outcome)
-	require.Greater(t, result.Exports, 1, "changes are exported meanwhile")
-}
-
-// A secondary that joins while a large zone is exported, or any for long, compares itself with the version before: it gets the
-// new one too.
-func TestSyncZoneListsTheSecondariesAgain(t *testing.T) {
-	large := published("example.org.", 5)
-	large.Version.Object = "large"
-	for name, test := range map[string]struct {
-		takes  time.Duration
-		result activities.ExportZoneResult
-		listed int
-	}{
-		"after a long export":           {longExport, published("example.org.", 5), 2},
-		"after the export of large one": {0, large, 2},
-		"not after others":              {0, published("example.org.", 5), 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			env := newUnlistedTest(t)
-			env.applying()
-			env.serving(pdns.ServedCurrent)
-			env.OnActivity(primary.ExportZone, mock.Anything, mock.MatchedBy(func(in activities.ExportZoneInput) bool { return in.Local })).
-				Return(activities.ExportZoneResult{Outcome: activities.ExportElsewhere}, nil)
-			env.OnActivity(primary.ExportZone, mock.Anything, mock.Anything).After(test.takes).Return(test.result, nil)
-			var lists atomic.Int64
-			env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
-				func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-					targets := []activities.Target{{ID: "a"}, {ID: "b"}}
-					return activities.DiscoverSecondariesResult{Targets: targets[:min(lists.Add(1), 2)]}, nil
-				})
-			result := env.run(t, SyncZoneInput{Zone: "example.org."})
-			require.Len(t, result.Secondaries, test.listed)
-			require.Equal(t, StateInSync, result.Secondaries[test.listed-1].State)
-			require.Equal(t, 1, result.Exports)
-		})
-	}
-}
-
-// One of two that the check from outside found wrong is forgotten while the other one is repaired.
-func TestSyncZoneIsNotUpsetByWhoLeavesDuringARepair(t *testing.T) {
-	env := newUnlistedTest(t)
-	env.exporting()
-	var looks atomic.Int64
-	env.OnActivity(verifier.VerifyZone, mock.Anything, mock.Anything).Return(
-		func(_ context.Context, in activities.VerifyZoneInput) (activities.VerifyZoneResult, error) {
-			state := pdns.ServedCurrent
-			if looks.Add(1) == 1 {
-				state = pdns.ServedOutdated
-			}
-			var result activities.VerifyZoneResult
-			for _, target := range in.Targets {
-				result.Served = append(result.Served, activities.Served{Secondary: target.ID, State: state})
-			}
-			return result, nil
-		})
-	var ofSlow atomic.Int64
-	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
-		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
-			slow := activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue("slow")
-			if slow && ofSlow.Add(1) > 1 && env.Now().Before(env.began.Add(time.Minute)) {
-				return activities.ApplyZoneResult{}, errors.New("not yet")
-			}
-			return applied(ctx, in)
-		})
-	var gone atomic.Bool
-	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
-		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-			if gone.Load() {
-				return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "slow"}}}, nil
-			}
-			return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "left"}, {ID: "slow"}}}, nil
-		})
-	env.RegisterDelayedCallback(func() {
-		gone.Store(true)
-		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
-	}, testTiming.EventCheckWait+5*time.Second)
-	result := env.run(t, SyncZoneInput{Zone: "example.org."})
-	require.Equal(t, 2, result.Repaired)
-	require.NotEmpty(t, result.Secondaries)
-}
-
-// A secondary that was forgotten meanwhile is not told of any more.
-func TestSyncZoneForgetsWhoLeftTheRoster(t *testing.T) {
-	env := newUnlistedTest(t)
-	env.exporting()
-	env.serving(pdns.ServedCurrent)
-	env.OnActivity(secondary.ApplyZone, mock.Anything, mock.Anything).Return(
-		func(ctx context.Context, in activities.ApplyZoneInput) (activities.ApplyZoneResult, error) {
-			if activity.GetInfo(ctx).TaskQueue == SecondaryHostQueue("dead") {
-				return activities.ApplyZoneResult{}, temporal.NewNonRetryableApplicationError("it is dead", activities.ErrTypeBadInput, nil)
-			}
-			return applied(ctx, in)
-		})
-	var gone atomic.Bool
-	env.OnActivity(directory.DiscoverSecondaries, mock.Anything, mock.Anything).Return(
-		func(context.Context, activities.DiscoverSecondariesInput) (activities.DiscoverSecondariesResult, error) {
-			if gone.Load() {
-				return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "fine"}}}, nil
-			}
-			return activities.DiscoverSecondariesResult{Targets: []activities.Target{{ID: "dead"}, {ID: "fine"}}}, nil
-		})
-	env.RegisterDelayedCallback(func() {
-		gone.Store(true)
-		env.SignalWorkflow(SignalZoneChanged, ZoneChange{})
-	}, 10*time.Second)
-	result := env.run(t, SyncZoneInput{Zone: "example.org."})
-	require.Equal(t, OutcomeInSync, result.Outcome)
-	require.Len(t, result.Secondaries, 1)
 }
