@@ -26,6 +26,7 @@ type flushes struct {
 	mu      sync.Mutex
 	next    *flush
 	last    time.Time
+	again   time.Time // when the last further flush of all was asked for
 	traffic pdns.Traffic
 
 	counting sync.Mutex
@@ -46,6 +47,7 @@ func (s *Secondary) flushNew(ctx context.Context, zone string, free func()) erro
 	if s.flushShared(ctx, free) {
 		return nil
 	}
+	defer s.flushLater(zone, flushLaterAfter)
 	return s.dropCaches(ctx, zone, false)
 }
 
@@ -62,6 +64,9 @@ func (s *Secondary) flushShared(ctx context.Context, free func()) bool {
 		return false
 	case first:
 		f.all = s.flushes.fewAsk(ctx, s.PowerDNS) && s.dropCaches(ctx, ".", false) == nil
+		if f.all && s.flushes.askAgain(time.Now()) {
+			s.flushLater(".", 2*flushLaterAfter)
+		}
 		close(f.done)
 	}
 	select {
@@ -104,6 +109,18 @@ func (f *flushes) begin(ctx context.Context, next *flush) int {
 	defer f.mu.Unlock()
 	f.next, f.last = nil, time.Now()
 	return next.zones
+}
+
+// askAgain says that a further flush of all is needed 2*flushLaterAfter from now: it
+// is late enough for all flushes of the first half of that time.
+func (f *flushes) askAgain(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.again) < flushLaterAfter {
+		return false
+	}
+	f.again = now
+	return true
 }
 
 // fewAsk says whether few ask PowerDNS; false where that is not known.

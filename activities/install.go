@@ -113,11 +113,9 @@ func (s *Secondary) install(ctx context.Context, v pdns.Version, content func(co
 	if asked == 1 { // else PowerDNS may take it, as it is now, once more
 		s.patching.end(v.Zone)
 	}
-	if was.served || was.held {
-		defer s.flushLater(v.Zone, flushLaterAfter)
-		if v.Signed != was.signed {
-			defer s.flushLater(v.Zone, flushSigningAfter)
-		}
+	defer s.flushLater(v.Zone, flushLaterAfter)
+	if (was.served || was.held) && v.Signed != was.signed {
+		defer s.flushLater(v.Zone, flushSigningAfter)
 	}
 	return s.dropCaches(ctx, v.Zone, v.Signed || was.signed)
 }
