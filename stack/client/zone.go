@@ -34,10 +34,13 @@ func Set(name, rrtype string, contents ...string) RRset {
 	return s
 }
 
-// Replace is the body of a PATCH that replaces these RRsets.
+// Replace is the body of a PATCH that replaces these RRsets, and deletes those without records.
 func Replace(sets ...RRset) map[string]any {
 	for i := range sets {
 		sets[i].ChangeType = "REPLACE"
+		if len(sets[i].Records) == 0 {
+			sets[i].ChangeType = "DELETE"
+		}
 	}
 	return map[string]any{"rrsets": sets}
 }

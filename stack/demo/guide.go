@@ -28,7 +28,7 @@ Try, in another shell
   $STACK_TOOLS/tctl workflow list --open
   $STACK_TOOLS/temporal workflow show -w sync-zone/demo.example.
   $STACK_BIN ps
-  $STACK_BIN stop pdns-secondary-1       and: start, kill, pause, resume, with any name that ps shows
+  $STACK_BIN stop pdns-secondary-1       # and: start, kill, pause, resume, with any name that ps shows
 
 `))
 

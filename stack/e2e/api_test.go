@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	outside "github.com/pdns-distribute/pdns-distribute/stack/client"
 )
 
 // nameserver is one PowerDNS: where it answers questions and where its API is.
@@ -32,19 +34,11 @@ type reply struct {
 
 func (r reply) String() string { return fmt.Sprintf("%d %s", r.status, bytes.TrimSpace(r.body)) }
 
-// rrset is an RRset as the API takes and gives it.
-type rrset struct {
-	Name       string   `json:"name"`
-	Type       string   `json:"type"`
-	TTL        uint32   `json:"ttl,omitempty"`
-	ChangeType string   `json:"changetype,omitempty"`
-	Records    []record `json:"records"`
-}
-
-type record struct {
-	Content  string `json:"content"`
-	Disabled bool   `json:"disabled"`
-}
+// An RRset and a record as the API takes and gives them.
+type (
+	rrset  = outside.RRset
+	record = outside.Record
+)
 
 // zone is what the tests read of a zone in the API.
 type zone struct {
@@ -133,15 +127,7 @@ func (n *nameserver) patch(t testing.TB, name string, sets ...rrset) reply {
 	return n.call(t, http.MethodPatch, "/zones/"+zoneID(name), patchOf(sets...))
 }
 
-func patchOf(sets ...rrset) map[string]any {
-	for i := range sets {
-		sets[i].ChangeType = "REPLACE"
-		if len(sets[i].Records) == 0 {
-			sets[i].ChangeType = "DELETE"
-		}
-	}
-	return map[string]any{"rrsets": sets}
-}
+func patchOf(sets ...rrset) map[string]any { return outside.Replace(sets...) }
 
 // delete asks again after a 500, as clients must: on SQLite PowerDNS finds its database locked when it is busy.
 func (n *nameserver) delete(t testing.TB, name string) {
@@ -155,13 +141,7 @@ func (n *nameserver) delete(t testing.TB, name string) {
 }
 
 // set is an RRset with a TTL of 300 s.
-func set(name, typ string, contents ...string) rrset {
-	s := rrset{Name: name, Type: typ, TTL: 300, Records: []record{}}
-	for _, content := range contents {
-		s.Records = append(s.Records, record{Content: content})
-	}
-	return s
-}
+func set(name, typ string, contents ...string) rrset { return outside.Set(name, typ, contents...) }
 
 func soa(name string, serial uint32) rrset {
 	return set(name, "SOA", fmt.Sprintf("ns1.example.net. hostmaster.example.net. %d 10800 3600 604800 60", serial))

@@ -40,6 +40,7 @@ func TestSites(t *testing.T) {
 		{"RolesApart", idle, testRolesApart},
 		{"Sweeps", busy, testSweeps},
 		{"DatabaseOfTwoPrimaries", idle, testDatabaseOfTwoPrimaries},
+		{"Demo", idle, testDemo},
 	} {
 		must(t, cores.Acquire(t.Context(), c.tenths))
 		running.Go(func() {
