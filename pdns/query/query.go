@@ -3,6 +3,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,13 +83,23 @@ func parseSOA(m *dns.Msg, zone string) Answer {
 
 // Exchange sends q to server (host:port) over UDP, and over TCP when the
 // answer is cut off or does not come: a lost datagram is then told from a server that is
-// gone. The error names the server and the question.
+// gone. UDP has half of what is left of ctx at most. The error names the server and the
+// question.
 func (c *Client) Exchange(ctx context.Context, server string, q *dns.Msg) (*dns.Msg, error) {
-	m, err := c.over(ctx, "udp", server, q)
+	timeout := cmp.Or(c.Timeout, DefaultTimeout)
+	first := timeout
+	end, bounded := ctx.Deadline()
+	if bounded {
+		first = min(first, time.Until(end)/2)
+	}
+	m, err := over(ctx, "udp", server, q, first)
 	if timedOut(err) && ctx.Err() == nil || err == nil && m.Truncated {
-		m, err = c.over(ctx, "tcp", server, q)
+		m, err = over(ctx, "tcp", server, q, timeout)
 	}
 	if err != nil {
+		if bounded && !time.Now().Before(end) {
+			<-ctx.Done() // it ends at any moment: that is what the caller is to hear
+		}
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -98,11 +109,7 @@ func (c *Client) Exchange(ctx context.Context, server string, q *dns.Msg) (*dns.
 	return m, nil
 }
 
-func (c *Client) over(ctx context.Context, transport, server string, q *dns.Msg) (*dns.Msg, error) {
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
+func over(ctx context.Context, transport, server string, q *dns.Msg, timeout time.Duration) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client := dns.Client{Net: transport, Timeout: timeout}
