@@ -305,3 +305,27 @@ func TestClientGoesAway(t *testing.T) {
 	close(finish)
 	eventually.True(t, "the event", func() bool { return len(js.list()) == 1 })
 }
+
+// A client that does not wait for what it reads says nothing about PowerDNS.
+func TestClientOfAReadGoesAway(t *testing.T) {
+	working, gone := make(chan struct{}), make(chan struct{})
+	p := start(t, testConfig(t, backend(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(working)
+		<-r.Context().Done()
+		close(gone)
+	}), &fakeNATS{}))
+	ctx, cancel := context.WithCancel(t.Context())
+	req, _ := http.NewRequestWithContext(ctx, "GET", p.url+zonesPath, nil)
+	go func() {
+		<-working
+		cancel()
+	}()
+	if _, err := p.client.Do(req); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	<-gone // nothing is asked of PowerDNS for nobody
+	eventually.True(t, "the request is counted", func() bool { return p.metric("pdnsdist_proxy_requests_total", "4xx", "GET") == 1 })
+	if log := p.logged(); strings.Contains(log, "forwarding to the PowerDNS API") {
+		t.Error(log)
+	}
+}

@@ -35,6 +35,19 @@ type class struct {
 	partly bool
 }
 
+// ofAPI says that a path may be one of PowerDNS's API. Its web server has pages beside
+// it, which show what is asked and by whom, and ask for no key: what keeps others from them is
+// webserver-allow-from, and all that we forward comes from this host.
+func ofAPI(rawPath string) bool {
+	segments := segmentsOf(rawPath)
+	return len(segments) > 0 && segments[0] == "api"
+}
+
+// segmentsOf are those of a path that are not empty.
+func segmentsOf(rawPath string) []string {
+	return slices.DeleteFunc(strings.Split(rawPath, "/"), func(s string) bool { return s == "" })
+}
+
 // classify tells whether a request changes what a zone serves. rawPath is the
 // path as it came, escapes and all.
 //
@@ -51,7 +64,7 @@ type class struct {
 // Views (5.0) name a zone, or a variant of it ("example.org..trusted"): the
 // event is for the zone itself, since that is what is transferred.
 func classify(method, rawPath string) class {
-	segments := slices.DeleteFunc(strings.Split(rawPath, "/"), func(s string) bool { return s == "" })
+	segments := segmentsOf(rawPath)
 	if len(segments) < 5 || segments[0] != "api" || segments[1] != "v1" || segments[2] != "servers" {
 		return class{}
 	}

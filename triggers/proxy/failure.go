@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// statusClientGone is what requests count as whose client went away before the answer.
+const statusClientGone = 499
+
 // noOutbox refuses a change that could be lost. Nothing was forwarded.
 func (p *Proxy) noOutbox(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
 	p.log.Error("a change was refused since it cannot be noted durably: is the disk full, is host.state_dir writable?", "error", err)
@@ -23,6 +26,11 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	body := x.body.end()
 	if body.kept != nil {
 		p.noOutbox(w, r, x, body.kept)
+		return
+	}
+	if x.class.place == nowhere && r.Context().Err() != nil { // nobody waits for the answer, and PowerDNS is not to blame
+		p.count(r, x, statusClientGone)
+		w.WriteHeader(http.StatusBadGateway) // for one that only stopped sending
 		return
 	}
 	changed := x.complete(body) && !unreached(err)

@@ -72,19 +72,19 @@ func TestRequestLineUnchanged(t *testing.T) {
 	url, got := rawBackend(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	p := start(t, testConfig(t, url, &fakeNATS{}))
 	for _, line := range []string{
-		"GET / HTTP/1.1",
-		"GET /? HTTP/1.1",
+		"GET /api HTTP/1.1",
+		"GET /api? HTTP/1.1",
 		"GET //api//v1/ HTTP/1.1",
-		"GET /a/../b/./c HTTP/1.1",
-		"GET /zones/0=2F26.2.0.192.in-addr.arpa. HTTP/1.1",
-		"GET /zones/0%2F26.2.0.192.in-addr.arpa./metadata HTTP/1.1",
-		"GET /zones/%65%78ample%2eorg HTTP/1.1",
-		"GET /zones/a%20b%3F%23%25 HTTP/1.1",
-		`GET /zones/a|b"c<d>[e]{f}^` + "`" + ` HTTP/1.1`,
-		"GET /search-data?q=*a%2Ab&max=1;x=2&&q=+%zz HTTP/1.1",
-		"GET /zones?api-key=a+b%2B HTTP/1.1",
-		"OPTIONS * HTTP/1.1",
-		"brew /pot HTTP/1.1",
+		"GET /api/a/../b/./c HTTP/1.1",
+		"GET /api/zones/0=2F26.2.0.192.in-addr.arpa. HTTP/1.1",
+		"GET /api/zones/0%2F26.2.0.192.in-addr.arpa./metadata HTTP/1.1",
+		"GET /api/zones/%65%78ample%2eorg HTTP/1.1",
+		"GET /api/zones/a%20b%3F%23%25 HTTP/1.1",
+		`GET /api/zones/a|b"c<d>[e]{f}^` + "`" + ` HTTP/1.1`,
+		"GET /api/search-data?q=*a%2Ab&max=1;x=2&&q=+%zz HTTP/1.1",
+		"GET /api/zones?api-key=a+b%2B HTTP/1.1",
+		"OPTIONS /api HTTP/1.1",
+		"brew /api/pot HTTP/1.1",
 	} {
 		conn := p.dial(t)
 		fmt.Fprintf(conn, "%s\r\nHost: x\r\n\r\n", line)
@@ -99,8 +99,20 @@ func TestRequestLineUnchanged(t *testing.T) {
 	}
 	// A whole URL as target is what clients of forward proxies send.
 	conn := p.dial(t)
-	fmt.Fprintf(conn, "GET https://elsewhere.example/zones/a%%2Fb?c HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n")
-	if r := <-got; r.line != "GET /zones/a%2Fb?c HTTP/1.1" {
+	fmt.Fprintf(conn, "GET https://elsewhere.example/api/a%%2Fb?c HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n")
+	if r := <-got; r.line != "GET /api/a%2Fb?c HTTP/1.1" {
+		t.Errorf("PowerDNS got %s", r.line)
+	}
+	// PowerDNS would end the path at a blank, and take another zone for what is changed.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, p.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.URL.Opaque = zonePath + "%2Fcryptokeys HTTP/1.1"
+	if res, err := p.client.Do(req); err != nil || res.ProtoMajor != 2 {
+		t.Errorf("%v, %v", res, err)
+	}
+	if r := <-got; r.line != "DELETE "+zonePath+"%2Fcryptokeys%20HTTP/1.1 HTTP/1.1" {
 		t.Errorf("PowerDNS got %s", r.line)
 	}
 }
@@ -109,7 +121,7 @@ func TestHeadersUnchanged(t *testing.T) {
 	url, got := rawBackend(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Twice: 1\r\nX-Twice: 2\r\nKeep-Alive: timeout=5\r\nConnection: close\r\n\r\nok")
 	p := start(t, testConfig(t, url, &fakeNATS{}))
 	conn := p.dial(t)
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: api.example:1234\r\nX-API-Key: "+apiKey+"\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: gopher\r\n"+
+	io.WriteString(conn, "GET /api HTTP/1.1\r\nHost: api.example:1234\r\nX-API-Key: "+apiKey+"\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: gopher\r\n"+
 		"X-Forwarded-Host: h\r\nForwarded: for=192.0.2.9\r\nVia: 1.1 a\r\nX-Many: a\r\nX-Many: b\r\nAccept: text/html\r\n"+
 		"Connection: X-Mine, keep-alive\r\nX-Mine: 1\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\n\r\n")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -219,7 +231,7 @@ func TestExpectContinue(t *testing.T) {
 func TestUntypedAnswer(t *testing.T) {
 	url, _ := rawBackend(t, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>")
 	p := start(t, testConfig(t, url, &fakeNATS{}))
-	if res, _ := p.call("GET", "/", ""); res.Header["Content-Type"] != nil {
+	if res, _ := p.call("GET", "/api", ""); res.Header["Content-Type"] != nil {
 		t.Errorf("%v", res.Header)
 	}
 }
@@ -240,8 +252,8 @@ func TestMalformedRequests(t *testing.T) {
 		"POST " + zonesPath + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n17\r\n{\"name\":\"example.org.\"}\r\nzz\r\n",
 		"PATCH " + zonePath + " HTTP/1.1\r\nHost: x\r\nX-Big: " + strings.Repeat("x", 2*maxHeaderBytes) + "\r\n\r\n",
 		"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\x01b\r\n\r\n",
+		"GET /api HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n",
+		"GET /api HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\x01b\r\n\r\n",
 	} {
 		conn := p.dial(t)
 		_, _ = io.WriteString(conn, request)
@@ -255,7 +267,7 @@ func TestMalformedRequests(t *testing.T) {
 	if len(js.list()) > 0 {
 		t.Errorf("events: %+v", js.list())
 	}
-	if res, _ := p.call("GET", "/", ""); res.StatusCode != http.StatusOK {
+	if res, _ := p.call("GET", "/api", ""); res.StatusCode != http.StatusOK {
 		t.Error(res.Status)
 	}
 }

@@ -103,7 +103,7 @@ func TestKeyIsNeverLogged(t *testing.T) {
 	p := start(t, testConfig(t, backend(t, answer(http.StatusInternalServerError)), &fakeNATS{}))
 	p.call("PATCH", zonePath+"?api-key="+apiKey, "{}")
 	conn := p.dial(t)
-	fmt.Fprintf(conn, "GET /?api-key=%s;a=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nContent-Length: %s\r\n\r\n", apiKey, apiKey, apiKey)
+	fmt.Fprintf(conn, "GET /api?api-key=%s;a=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nContent-Length: %s\r\n\r\n", apiKey, apiKey, apiKey)
 	if _, err := io.ReadAll(bufio.NewReader(conn)); err != nil && !errors.Is(err, io.EOF) {
 		t.Log(err)
 	}

@@ -29,10 +29,6 @@ const privateKey = `Private-key-format: v1.2\nAlgorithm: 13 (ECDSAP256SHA256)\nP
 // apiCalls uses every route of PowerDNS 4.7.3 with every method, in an order
 // that makes sense, and wrongly too.
 var apiCalls = []apiCall{
-	{"GET", "/", "", loose},
-	{"GET", "/style.css", "", false},
-	{"GET", "/metrics", "", loose},
-	{"GET", "/nowhere", "", false},
 	{"GET", "/api", "", false},
 	{"GET", "/api/v1", "", false},
 	{"GET", "/api/v1/servers", "", false},
@@ -180,6 +176,22 @@ func TestSameAsDirect(t *testing.T) {
 	// PowerDNS takes the last of two names.
 	if zones["first.example."] > 0 {
 		t.Errorf("events: %v", zones)
+	}
+}
+
+// TestOnlyTheAPI: PowerDNS shows its own pages to whoever comes from this host, without a key.
+func TestOnlyTheAPI(t *testing.T) {
+	powerdns := pdnstest.Primary(t, pdnstest.SQLite)
+	p := start(t, testConfig(t, powerdns.APIURL, &fakeNATS{}))
+	plain := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	for _, path := range []string{"/", "/?resetring=logmessages", "/style.css", "/metrics"} {
+		call := apiCall{method: "GET", path: path}
+		if got := fetch(t, plain, powerdns.APIURL, "", call); got.status >= 400 {
+			t.Errorf("%s of PowerDNS: %d", path, got.status)
+		}
+		if got := fetch(t, p.client, p.url, powerdns.APIKey, call); got.status != http.StatusNotFound || !strings.Contains(got.body, "the api-proxy forwards to the PowerDNS API only") {
+			t.Errorf("%s through the proxy: %d %s", path, got.status, got.body)
+		}
 	}
 }
 

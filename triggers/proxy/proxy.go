@@ -150,8 +150,12 @@ func exchangeOf(ctx context.Context) *exchange {
 // ServeHTTP forwards a request and returns when the answer is passed on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{class: classify(r.Method, rawPath(r)), start: time.Now()}
-	if r.Method == http.MethodConnect {
+	switch {
+	case r.Method == http.MethodConnect:
 		p.refuse(w, r, x, http.StatusMethodNotAllowed, "the api-proxy forwards to the PowerDNS API only")
+		return
+	case !ofAPI(rawPath(r)):
+		p.refuse(w, r, x, http.StatusNotFound, "the api-proxy forwards to the PowerDNS API only, which is at /api")
 		return
 	}
 	// An answer without a type gets none from us.
@@ -216,7 +220,8 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	out.URL.RawQuery = pr.In.URL.RawQuery
 	out.Host = pr.In.Host
 	if raw := rawPath(pr.In); out.URL.EscapedPath() != raw && !strings.HasPrefix(raw, "//") {
-		out.URL.Opaque = raw // the escapes as they came
+		// The escapes as they came. HTTP/2 lets blanks through, at which PowerDNS would end the path.
+		out.URL.Opaque = strings.ReplaceAll(raw, " ", "%20")
 	}
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values, ok := pr.In.Header[name]; ok {

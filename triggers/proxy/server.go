@@ -42,8 +42,6 @@ func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		// OPTIONS * is PowerDNS's to answer too.
-		DisableGeneralOptionsHandler: true,
 		// Scanners' failed handshakes, mostly.
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
