@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pdns-distribute/pdns-distribute/internal/config"
 	"github.com/pdns-distribute/pdns-distribute/internal/telemetry"
+	"github.com/pdns-distribute/pdns-distribute/internal/tlsconf"
 )
 
 // running is what a role that runs until it is stopped is given: how it is
@@ -71,13 +73,37 @@ func watch(ctx context.Context, conf *config.Config) (*running, error) {
 	}
 	slog.SetDefault(logger) // for libraries that log by themselves
 	registry := telemetry.NewRegistry(version(), string(conf.Role))
-	registry.MustRegister(telemetry.Certificates{
-		"nats.cert_file": conf.NATS.CertFile, "consul.cert_file": conf.Consul.CertFile,
-		"temporal.cert_file": conf.Temporal.CertFile, "proxy.cert_file": conf.Proxy.CertFile,
-	})
+	certificates, err := certificatesOf(conf)
+	if err != nil {
+		return nil, err
+	}
+	registry.MustRegister(certificates)
 	server, err := telemetry.Listen(ctx, conf.Metrics.Listen, registry, logger)
 	if err != nil {
 		return nil, err
 	}
 	return &running{logger: logger, registry: registry, server: server}, nil
+}
+
+// certificatesOf are those that the role uses and the configuration names.
+func certificatesOf(conf *config.Config) (telemetry.Certificates, error) {
+	certificates := telemetry.Certificates{}
+	all := map[string][2]string{
+		"nats.cert_file": {conf.NATS.CertFile, conf.NATS.KeyFile}, "consul.cert_file": {conf.Consul.CertFile, conf.Consul.KeyFile},
+		"temporal.cert_file": {conf.Temporal.CertFile, conf.Temporal.KeyFile},
+	}
+	if conf.Role == config.RolePrimary && conf.Primary.Proxy {
+		all["proxy.cert_file"] = [2]string{conf.Proxy.CertFile, conf.Proxy.KeyFile}
+	}
+	for key, files := range all {
+		if files[0] == "" {
+			continue
+		}
+		pair, err := tlsconf.LoadPair(files[0], files[1])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		certificates[key] = pair
+	}
+	return certificates, nil
 }

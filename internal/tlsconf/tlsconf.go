@@ -39,12 +39,12 @@ func Client(f Files) (*tls.Config, error) {
 	if f.Cert == "" && f.Key == "" {
 		return conf, nil
 	}
-	own, err := loadPair(f.Cert, f.Key)
+	own, err := LoadPair(f.Cert, f.Key)
 	if err != nil {
 		return nil, err
 	}
 	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return own.current(), nil
+		return own.Current(), nil
 	}
 	return conf, nil
 }
@@ -52,14 +52,14 @@ func Client(f Files) (*tls.Config, error) {
 // Server returns the TLS configuration of a server: TLS 1.2 or newer, with the
 // certificate of these files.
 func Server(cert, key string) (*tls.Config, error) {
-	own, err := loadPair(cert, key)
+	own, err := LoadPair(cert, key)
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return own.current(), nil
+			return own.Current(), nil
 		},
 	}, nil
 }
