@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -76,15 +77,52 @@ func newListing(ctx context.Context, js jetstream.JetStream, bucket string) (l l
 	if l.stream, err = js.Stream(ctx, "KV_"+bucket); err != nil {
 		return listing{}, err
 	}
-	info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(">"))
-	if err != nil {
-		return listing{}, err
-	}
-	l.missing = make(map[string]struct{}, len(info.State.Subjects))
-	for subject := range info.State.Subjects {
-		l.missing[strings.TrimPrefix(subject, l.prefix)] = struct{}{}
+	l.missing = make(map[string]struct{})
+	for offset, total := 0, 1; offset < total; {
+		page, err := subjects(ctx, js, bucket, offset)
+		if err != nil {
+			return listing{}, err
+		}
+		for subject := range page.State.Subjects {
+			l.missing[strings.TrimPrefix(subject, l.prefix)] = struct{}{}
+		}
+		if len(page.State.Subjects) == 0 {
+			break
+		}
+		offset, total = offset+len(page.State.Subjects), page.Total
 	}
 	return l, nil
+}
+
+// page is one of the pages that the server lists the subjects of a stream in, in their
+// order, 100,000 each.
+type page struct {
+	State struct {
+		Subjects map[string]uint64 `json:"subjects"`
+	} `json:"state"`
+	// Total counts the subjects of all pages.
+	Total int                 `json:"total"`
+	Error *jetstream.APIError `json:"error"`
+}
+
+// subjects lists a bucket's subjects from that one on. The library's own listing gives
+// all pages 5 s, and where a subject comes before the end of one that it has read, asks
+// for the last one until then (nats.go v1.55.0).
+func subjects(ctx context.Context, js jetstream.JetStream, bucket string, offset int) (p page, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	question, err := json.Marshal(map[string]any{"subjects_filter": ">", "offset": offset})
+	if err != nil {
+		return p, err
+	}
+	answer, err := js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.INFO.KV_"+bucket, question)
+	if err != nil {
+		return p, err
+	}
+	if err = json.Unmarshal(answer.Data, &p); err == nil && p.Error != nil {
+		err = p.Error
+	}
+	return p, err
 }
 
 // pull yields the newest entry of each key as they come, and takes the keys seen out of

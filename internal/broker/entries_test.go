@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -69,6 +70,48 @@ func TestEntries(t *testing.T) {
 	}
 	if _, err := listed(t.Context(), js); !errors.Is(err, jetstream.ErrBucketNotFound) {
 		t.Errorf("a missing bucket gives %v", err)
+	}
+}
+
+// The server tells which keys there are 100,000 at a time, and in their order, into which new ones come meanwhile.
+func TestEntriesOfManyKeys(t *testing.T) {
+	const keys = 100_500
+	js := brokertest.Fresh(t, stack)
+	put := func(key string) {
+		if _, err := js.PublishAsync("$KV."+broker.BucketZones+"."+key, []byte("x"), jetstream.WithStallWait(time.Minute)); err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range keys {
+		put(fmt.Sprintf("z%06d", i))
+	}
+	<-js.PublishAsyncComplete()
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				put(fmt.Sprintf("a%06d", i))
+			}
+		}
+	})
+	defer func() {
+		close(stop)
+		writing.Wait()
+	}()
+	for range 3 {
+		found, err := listed(t.Context(), js)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range keys {
+			if key := fmt.Sprintf("z%06d", i); found[key] != "x" {
+				t.Fatalf("of %d keys listed none is %s", len(found), key)
+			}
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func markersIn(ctx context.Context, js jetstream.JetStream, bucket string, age t
 	if err != nil {
 		return nil, err
 	}
-	defer keys.Stop() //nolint:errcheck // it ends with ctx or the connection at the latest
+	defer EndWatch(keys)
 	for len(markers) < markersAtOnce {
 		select {
 		case <-ctx.Done():

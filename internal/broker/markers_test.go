@@ -2,6 +2,8 @@ package broker_test
 
 import (
 	"fmt"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,7 +11,35 @@ import (
 
 	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
+	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 )
+
+// What is still on its way to a watch that has ended is kept by nobody.
+func TestEndedWatchesLetGo(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	kv, err := js.KeyValue(t.Context(), broker.BucketZones)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 { // more than the library hands over unasked
+		if _, err := kv.PutString(t.Context(), fmt.Sprintf("zone-%d", i), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watch, err := kv.WatchAll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-watch.Updates()
+	broker.EndWatch(watch)
+	eventually.True(t, "nobody waits to hand over more", func() bool {
+		var stacks strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
+			t.Fatal(err)
+		}
+		return !strings.Contains(stacks.String(), "WatchFiltered")
+	})
+}
 
 func TestPruneMarkers(t *testing.T) {
 	js := brokertest.Fresh(t, stack)

@@ -43,6 +43,16 @@ func Watch(ctx context.Context, js jetstream.JetStream, bucket, keys string, beg
 	}
 }
 
+// EndWatch ends a watch. What is still on its way to it is taken, else the library would wait
+// for somebody to do so, with all of that in memory (nats.go v1.55.0).
+func EndWatch(watch jetstream.KeyWatcher) {
+	_ = watch.Stop() // the server ends it by itself
+	go func() {
+		for range watch.Updates() { // until the library closes it
+		}
+	}()
+}
+
 // watch reads the keys and follows them for a while.
 func watch(ctx context.Context, js jetstream.JetStream, bucket, keys string, reading Reading) error {
 	ctx, cancel := context.WithTimeout(ctx, watchFor)
@@ -55,7 +65,7 @@ func watch(ctx context.Context, js jetstream.JetStream, bucket, keys string, rea
 	if err != nil {
 		return Explain(err)
 	}
-	defer watch.Stop() //nolint:errcheck // it ends with ctx or the connection at the latest
+	defer EndWatch(watch)
 	settled := false
 	for {
 		select {

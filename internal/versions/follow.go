@@ -51,7 +51,7 @@ func (s *Store) follow(ctx context.Context, state *outage.Log, anew <-chan struc
 	if err != nil {
 		return explain(err)
 	}
-	defer watch.Stop() //nolint:errcheck // it ends with ctx or the connection at the latest
+	defer broker.EndWatch(watch)
 	state.OK()
 	for {
 		select {

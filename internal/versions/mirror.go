@@ -96,7 +96,7 @@ func (m *Mirror) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer watch.Stop() //nolint:errcheck // its connection is gone, or the bucket
+	defer broker.EndWatch(watch)
 	for {
 		select {
 		case <-ctx.Done():

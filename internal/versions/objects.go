@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +21,9 @@ const (
 	// openTimeout bounds the reading of an object whose caller gives no deadline;
 	// the library's own bound of 5 s is too short for a zone of a million records.
 	openTimeout = 10 * time.Minute
+	// putTimeout bounds the writing of one, for the same reason: an acknowledgement that
+	// never comes, since the stream's leader changed, is waited for as long.
+	putTimeout = time.Minute
 	// stallTimeout bounds the wait for an object's begin and for each further piece.
 	// Whoever reads holds a zone's lock, and PowerDNS gives a transfer up after 10 s.
 	stallTimeout = 5 * time.Second
@@ -57,26 +61,63 @@ func (s *Store) objectStore(ctx context.Context) (jetstream.ObjectStore, error) 
 	return objects, nil
 }
 
-// putObject streams content into a new object and returns its size in bytes. NATS
-// has 5 s for each piece.
+// putObject streams content into a new object, reads it back, and returns its size in
+// bytes. The library sends all pieces at once, and again those for which there was no
+// leader of the stream at that moment: by then others are stored before them, and it has
+// put another piece in their place (nats.go v1.55.0). Nobody would publish the zone anew
+// because of that.
 func (s *Store) putObject(ctx context.Context, name string, content io.Reader) (int64, error) {
-	ctx = broker.Bounded(ctx)
-	objects, err := s.objectStore(ctx)
+	objects, err := s.objectStore(broker.Bounded(ctx))
 	if err != nil {
 		return 0, err
 	}
-	info, err := objects.Put(ctx, jetstream.ObjectMeta{Name: name}, filling{content})
+	size, err := put(ctx, objects, name, content)
 	if err != nil {
 		return 0, fmt.Errorf("write object %s: %w", name, err)
+	}
+	if err := s.readBack(ctx, name); err != nil {
+		return 0, errors.Join(fmt.Errorf("read object %s back: %w", name, explain(err)), s.removeObject(ctx, name))
+	}
+	return size, nil
+}
+
+// readBack reads an object to its end, which fails where its digest is another.
+func (s *Store) readBack(ctx context.Context, name string) error {
+	stored, err := s.openObject(ctx, name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, stored)
+	return errors.Join(err, stored.Close())
+}
+
+// put writes an object. All of its pieces together have putTimeout, and what is asked
+// before the first one stallTimeout.
+func put(ctx context.Context, objects jetstream.ObjectStore, name string, content io.Reader) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	var silent atomic.Bool
+	asked := time.AfterFunc(stallTimeout, func() { silent.Store(true); cancel() })
+	defer asked.Stop()
+	info, err := objects.Put(ctx, jetstream.ObjectMeta{Name: name}, filling{content, asked})
+	switch {
+	case err != nil && silent.Load():
+		return 0, errStalled
+	case err != nil:
+		return 0, err
 	}
 	return int64(info.Size), nil
 }
 
 // filling reads until the buffer is full: the library makes one message of each
-// Read, however little a pipe gave.
-type filling struct{ r io.Reader }
+// Read, however little a pipe gave. It stops the timer.
+type filling struct {
+	r     io.Reader
+	asked *time.Timer
+}
 
 func (f filling) Read(p []byte) (n int, err error) {
+	f.asked.Stop()
 	for n < len(p) && err == nil {
 		var got int
 		got, err = f.r.Read(p[n:])

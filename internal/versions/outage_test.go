@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pdns-distribute/pdns-distribute/internal/broker"
 	"github.com/pdns-distribute/pdns-distribute/internal/broker/brokertest"
 	"github.com/pdns-distribute/pdns-distribute/internal/eventually"
 	"github.com/pdns-distribute/pdns-distribute/internal/versions"
@@ -74,6 +77,62 @@ func TestContentThatFailsIsNotPublished(t *testing.T) {
 		}
 		eventually.True(t, "the broken upload is gone", func() bool { return messages(t, js) == 0 })
 	}
+}
+
+// The library may store the pieces of an object in another order than they were sent in.
+func TestAnObjectThatIsNotWhatWasWrittenIsNotPublished(t *testing.T) {
+	js := brokertest.Fresh(t, stack)
+	s := versions.New(shuffled{js})
+	if _, err := s.Publish(t.Context(), version(zone, 1), bytes.NewReader(noise(300<<10, 1)), 0); !errors.Is(err, jetstream.ErrDigestMismatch) {
+		t.Errorf("published: %v", err)
+	}
+	if _, _, err := s.Newest(t.Context(), zone); !errors.Is(err, versions.ErrNone) {
+		t.Errorf("newest says %v", err)
+	}
+	if names := objects(t, js); len(names) > 0 {
+		t.Errorf("left behind: %v", names)
+	}
+}
+
+// shuffled exchanges the first two pieces of each object after it was written.
+type shuffled struct{ jetstream.JetStream }
+
+func (s shuffled) ObjectStore(ctx context.Context, bucket string) (jetstream.ObjectStore, error) {
+	store, err := s.JetStream.ObjectStore(ctx, bucket)
+	return shuffledStore{store, s.JetStream}, err
+}
+
+type shuffledStore struct {
+	jetstream.ObjectStore
+	js jetstream.JetStream
+}
+
+func (s shuffledStore) Put(ctx context.Context, meta jetstream.ObjectMeta, r io.Reader) (*jetstream.ObjectInfo, error) {
+	info, err := s.ObjectStore.Put(ctx, meta, r)
+	if err != nil {
+		return nil, err
+	}
+	subject := "$O." + broker.BucketSnapshots + ".C." + info.NUID
+	stream, err := s.js.Stream(ctx, "OBJ_"+broker.BucketSnapshots)
+	if err != nil {
+		return nil, err
+	}
+	var pieces [][]byte
+	for seq := uint64(1); len(pieces) < int(info.Chunks); seq++ {
+		if message, err := stream.GetMsg(ctx, seq); err == nil && message.Subject == subject {
+			pieces = append(pieces, message.Data)
+		}
+	}
+	pieces[0], pieces[1] = pieces[1], pieces[0]
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return nil, err
+	}
+	for _, piece := range pieces {
+		if _, err := s.js.Publish(ctx, subject, piece); err != nil {
+			return nil, err
+		}
+	}
+	return info, nil
 }
 
 type failing struct{ err error }
