@@ -37,6 +37,6 @@ func withClient(do func(ctx context.Context, c *connections, out io.Writer, args
 			return err
 		}
 		defer c.close()
-		return do(ctx, c, cmd.OutOrStdout(), args)
+		return c.withReason(do(ctx, c, cmd.OutOrStdout(), args))
 	}
 }

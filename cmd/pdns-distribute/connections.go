@@ -52,7 +52,7 @@ func connect(ctx context.Context, conf *config.Config, logger *slog.Logger) (*co
 		}
 	}
 	var err error
-	if c.nats, c.jetStream, err = broker.Connect(ctx, c.broker, "pdns-distribute "+string(conf.Role)+" "+conf.Host.ID, logger); err != nil {
+	if c.nats, c.jetStream, err = broker.Connect(ctx, c.broker, c.name(), logger); err != nil {
 		return nil, err
 	}
 	c.versions, c.roster = versions.New(c.jetStream), roster.New(c.jetStream)
@@ -74,6 +74,19 @@ func connect(ctx context.Context, conf *config.Config, logger *slog.Logger) (*co
 	}
 	c.dispatcher = &dispatch.Dispatcher{Client: c.temporal}
 	return c, nil
+}
+
+// name is what the connection to NATS is called there.
+func (c *connections) name() string {
+	return "pdns-distribute " + string(c.conf.Role) + " " + c.conf.Host.ID
+}
+
+// withReason adds to what a command failed with why NATS is not there, where that is so.
+func (c *connections) withReason(err error) error {
+	if err == nil || c.nats.Status() == nats.CONNECTED {
+		return err
+	}
+	return errors.Join(err, broker.Reach(c.broker, c.name()))
 }
 
 func (c *connections) close() {

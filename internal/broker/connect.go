@@ -52,18 +52,11 @@ func Connect(ctx context.Context, cfg Config, name string, log *slog.Logger) (*n
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	login, err := cfg.login()
+	options, err := cfg.options(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	encryption, err := tlsconf.Client(cfg.TLS)
-	if err != nil {
-		return nil, nil, fmt.Errorf("nats.ca_file, nats.cert_file or nats.key_file: %w", err)
-	}
-	options := append(cfg.states(log), login,
-		nats.Name(name),
-		nats.Secure(encryption),
-		nats.Timeout(3*time.Second),
+	options = append(append(options, cfg.states(log)...),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250*time.Millisecond),
@@ -87,6 +80,34 @@ func Connect(ctx context.Context, cfg Config, name string, log *slog.Logger) (*n
 		return nil, nil, fmt.Errorf("NATS JetStream: %w", err)
 	}
 	return nc, js, nil
+}
+
+// Reach logs in once and returns why that does not work, nil where it does: what
+// is asked on a connection that never stood fails without the reason.
+func Reach(cfg Config, name string) error {
+	options, err := cfg.options(name)
+	if err != nil {
+		return err
+	}
+	nc, err := nats.Connect(strings.Join(cfg.URLs, ","), options...)
+	if err != nil {
+		return fmt.Errorf("log in at NATS: %w", Explain(err))
+	}
+	nc.Close()
+	return nil
+}
+
+// options say who we are and how we log in.
+func (cfg Config) options(name string) ([]nats.Option, error) {
+	login, err := cfg.login()
+	if err != nil {
+		return nil, err
+	}
+	encryption, err := tlsconf.Client(cfg.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("nats.ca_file, nats.cert_file or nats.key_file: %w", err)
+	}
+	return []nats.Option{login, nats.Name(name), nats.Secure(encryption), nats.Timeout(3 * time.Second)}, nil
 }
 
 // login checks the URLs and credentials and returns how we log in.
@@ -134,6 +155,8 @@ func (cfg Config) states(log *slog.Logger) []nats.Option {
 			state.Failed(Explain(err))
 		}
 	}
+	// Each missing right is told once: nothing says when it has been granted.
+	rights := &outage.Log{Logger: log, What: "a request to NATS"}
 	late := false // touched by the connection's one callback goroutine only
 	return []nats.Option{
 		nats.ConnectHandler(func(nc *nats.Conn) {
@@ -147,12 +170,16 @@ func (cfg Config) states(log *slog.Logger) []nats.Option {
 			failed(nc, err)
 		}),
 		nats.DisconnectErrHandler(failed),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			if sub != nil {
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			switch {
+			case sub == nil && errors.Is(err, nats.ErrPermissionViolation):
+				rights.Failed(Explain(err))
+			case sub == nil:
+				failed(nil, err)
+			case errors.Is(err, nats.ErrConsumerNotActive) && !nc.IsConnected(): // a watch, every ten seconds of an outage
+			default:
 				log.Warn("NATS subscription failed", "subject", sub.Subject, "error", err)
-				return
 			}
-			failed(nil, err)
 		}),
 	}
 }

@@ -80,10 +80,19 @@ func TestConnectLogsWhyItFailsOnceAndTriesOn(t *testing.T) {
 			if n := strings.Count(log.String(), c.want); n != 1 {
 				t.Errorf("told %d times:\n%s", n, log.String())
 			}
+			if err := broker.Reach(cfg, "test"); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "wrong-one") {
+				t.Errorf("why it cannot be reached: %v", err)
+			}
 			if strings.Contains(log.String(), "wrong-one") {
 				t.Error("the log shows the password")
 			}
 		})
+	}
+}
+
+func TestReach(t *testing.T) {
+	if err := broker.Reach(brokertest.Config(stack, "primary"), "test"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Explain adds to an error of the NATS library what to look at: the key of
@@ -54,6 +56,8 @@ func hint(err error) string {
 		return "the server refused our certificate, look at nats.cert_file and nats.key_file"
 	case strings.Contains(text, "permissions violation"):
 		return "the user of nats.creds_file or nats.user lacks this permission"
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, jetstream.ErrNoStreamResponse):
+		return "NATS did not answer: it is overloaded, the stream has no leader, or our user lacks the permission, which our log and NATS's say"
 	}
 	return ""
 }

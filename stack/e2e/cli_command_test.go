@@ -158,7 +158,7 @@ func testCommandsWithout(t *testing.T, s *site) {
 	s.do(t, "start", "temporal")
 	s.do(t, "stop", "nats")
 	for _, command := range []string{"status", "status demo.example", "resync demo.example", "resync --all"} { // each for as long as it tries
-		waiting.Go(func() { s.printed(t, 1, command, `pdns-distribute: .*NATS.*|pdns-distribute: .*nats\.urls.*`) })
+		waiting.Go(func() { s.printed(t, 1, command, `log in at NATS: .*: no server answers at nats\.urls`) })
 	}
 	waiting.Wait()
 	s.do(t, "start", "nats")
