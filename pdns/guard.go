@@ -98,9 +98,10 @@ func (g Guard) Deletes(zones []string, survey Survey, ledger Ledger, now time.Ti
 	return asked, ""
 }
 
-// mostDeletes is how many of so many zones may go without an API call.
+// mostDeletes is how many of so many zones may go without an API call: no more than can be
+// noted, whatever is configured.
 func (g Guard) mostDeletes(zones int) int {
-	return min(max(g.MaxDelete, zones*g.MaxDeletePercent/100), zones/2)
+	return min(max(g.MaxDelete, zones*g.MaxDeletePercent/100), zones/2, LedgerRoom)
 }
 
 // APIDeletes is [Guard.Deletes] for zones that API calls through a proxy deleted.

@@ -1,6 +1,7 @@
 package pdns
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,6 +59,21 @@ func TestGuardDeletes(t *testing.T) {
 				t.Errorf("%d zones noted", ledger.len())
 			}
 		})
+	}
+}
+
+// What is noted fits into one message of 1 MiB, whatever may go unasked.
+func TestGuardDeletesNoMoreThanCanBeNoted(t *testing.T) {
+	guard := testGuard
+	guard.MaxDelete = 1_000_000
+	published := numbered(0, 2*LedgerRoom+2)
+	ledger, reason := guard.Deletes(numbered(0, LedgerRoom), NewSurvey(published, listed(published[LedgerRoom:])), Ledger{}, noon)
+	data, err := json.Marshal(ledger)
+	if reason != "" || ledger.len() != LedgerRoom || err != nil || len(data) > 1<<20-1<<10 {
+		t.Errorf("%d noted in %d octets: %s %v", ledger.len(), len(data), reason, err)
+	}
+	if _, reason := guard.Deletes(numbered(0, LedgerRoom+1), NewSurvey(published, listed(published[LedgerRoom+1:])), Ledger{}, noon); !strings.Contains(reason, "and 90000 may go unasked") {
+		t.Errorf("reason %q", reason)
 	}
 }
 

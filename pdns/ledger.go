@@ -28,6 +28,9 @@ type LedgerSlot struct {
 }
 
 const (
+	// LedgerRoom is how many zones a ledger is given at most.
+	LedgerRoom = 90_000
+
 	markLen = 8
 	// slotsPerWindow is how finely the window rolls.
 	slotsPerWindow = 60

@@ -304,7 +304,7 @@ type Zones struct {
 type Guard struct {
 	// MaxDelete is how many zones may be deleted within an hour that no API call
 	// through the proxy deleted, where `max_delete_percent` does not allow more.
-	// Never more than half of all zones.
+	// Never more than half of all zones, nor than 90,000.
 	MaxDelete int `mapstructure:"max_delete"`
 	// MaxDeletePercent is the same as a share of all zones, 0 to 50.
 	MaxDeletePercent int `mapstructure:"max_delete_percent"`
