@@ -247,6 +247,34 @@ func TestNotFoundBySomebodyElse(t *testing.T) {
 	}
 }
 
+// A list of all zones may take longer than anything else.
+func TestListsHaveLonger(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	wait := 2 * timeout
+	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(wait):
+			w.Write([]byte("[]"))
+		case <-r.Context().Done():
+		}
+	}))
+	defer fake.Close()
+	client := api.New(fake.URL, "key", api.WithTimeout(timeout))
+	for _, err := range client.Zones(t.Context()) {
+		t.Errorf("after %s: %v", wait, err)
+	}
+	wait = time.Minute
+	var late error
+	for _, late = range client.Zones(t.Context()) {
+		if late == nil {
+			t.Error("a zone that nobody named")
+		}
+	}
+	if late == nil || !strings.Contains(late.Error(), "list zones") || !strings.Contains(late.Error(), "after 800ms") {
+		t.Errorf("after %s: %v", wait, late)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	const key = "very-secret-key"
 	server := pdnstest.Secondary(t, pdnstest.SQLite)
@@ -283,7 +311,7 @@ func TestErrors(t *testing.T) {
 	}))
 	defer fake.Close()
 	hasty := api.New(fake.URL, key, api.WithTimeout(200*time.Millisecond))
-	if _, err := hasty.Zone(t.Context(), "slow."); err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
+	if _, err := hasty.Zone(t.Context(), "slow."); err == nil || !strings.Contains(err.Error(), "deadline exceeded after 200ms") {
 		t.Errorf("no answer in time: %v", err)
 	}
 	client := api.New(fake.URL, key)

@@ -24,7 +24,7 @@ func (c *Client) ServedZones(ctx context.Context) iter.Seq2[Zone, error] {
 // list reads the answer a zone at a time: that of 100,000 has 30 MB.
 func (c *Client) list(ctx context.Context, path string) iter.Seq2[Zone, error] {
 	return func(yield func(Zone, error) bool) {
-		err := c.exchange(ctx, "list zones", "", http.MethodGet, path, nil, func(answer *json.Decoder) error {
+		err := c.exchange(ctx, 4*c.timeout, "list zones", "", http.MethodGet, path, nil, func(answer *json.Decoder) error {
 			return eachZone(answer, func(zone Zone) bool { return yield(zone, nil) })
 		})
 		if err != nil { // so nobody has stopped

@@ -161,8 +161,9 @@ func (in *inbound) endedEarly(err error) error {
 	case in.soa == nil:
 		return fmt.Errorf("connection ended without an answer: %w", noEOF(err))
 	}
-	return fmt.Errorf("transfer ended after %d records without the final SOA, as PowerDNS ends it where 100 records in a row take more than 64 KiB "+
-		"(its issue 11804; workaround-11804=yes helps from 4.8 on): %w", in.sum.digest.Records(), noEOF(err))
+	return fmt.Errorf("transfer ended after %d records without the final SOA; PowerDNS's log says why: it was stopped, or met a record that it cannot read "+
+		"(`pdnsutil check-zone ZONE`), or 100 records in a row take more than 64 KiB (its issue 11804; workaround-11804=yes helps from 4.8 on): %w",
+		in.sum.digest.Records(), noEOF(err))
 }
 
 func (in *inbound) refusal(rcode int) error {
