@@ -231,7 +231,7 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 	}
 	next := pdns.Version{
 		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records, Plain: summary.Plain,
-		Signed: summary.Signed, Expires: summary.Expires, NSEC3: summary.NSEC3, Size: summary.Size, Publisher: p.ID,
+		Signed: summary.Signed, Expires: summary.Expires, NSEC3: summary.NSEC3, Live: summary.Live, Size: summary.Size, Publisher: p.ID,
 	}
 	if revision != 0 && last.SameContent(next) && last.Version > in.Above {
 		return p.newest(ExportUnchanged, last, revision), p.Guard.settled(ctx, zone)

@@ -52,8 +52,12 @@ func (s *Surveyor) signatures(ctx context.Context, found *survey[pdns.SignedZone
 		found.failed(v.Zone, err)
 		return
 	}
-	if outcome != ExportBehind && s.Rules.Ending(pdns.FirstEnd(v.Expires, signing.Expires), now) {
+	switch {
+	case outcome == ExportBehind:
+	case s.Rules.Ending(pdns.FirstEnd(v.Expires, signing.Expires), now):
 		outcome = SurveyedUnrenewable
+	case v.Live:
+		outcome = SurveyedUnanswerable
 	}
 	found.note(v.Zone, outcome, pdns.SignedZone{Zone: v.Zone, Version: v.Version, Signing: signing})
 }

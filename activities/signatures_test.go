@@ -1,6 +1,8 @@
 package activities_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -135,6 +137,22 @@ func TestSignaturesOfOtherKeys(t *testing.T) {
 		require.Equal(t, map[string]int{string(pdns.SignaturesFresh): 2}, i.compareSignatures(t, survey).States)
 		outside = i.askOutside(t, survey, i.secondary.DNSAddress)
 		require.Equal(t, map[string]int{string(pdns.SignaturesFresh): 2}, outside.States, outside.Reason)
+	})
+}
+
+// A secondary has no keys to sign what ALIAS and LUA records become when they are asked for.
+func TestSignedZonesWithRecordsThatSecondariesCannotAnswer(t *testing.T) {
+	onEach(t, func(t *testing.T, i *inspected) {
+		zones := map[string]string{"alias.live.example.": "ALIAS", "lua.live.example.": "LUA", "plain.live.example.": "A", "unsigned.live.example.": "ALIAS"}
+		contents := map[string]string{"ALIAS": "www.example.net.", "LUA": `A "'192.0.2.1'"`, "A": "192.0.2.1"}
+		for zone, kind := range zones {
+			makeZone(t, zone, map[string]any{"rrsets": []any{rrset("www."+zone, kind, contents[kind])}, "dnssec": zone != "unsigned.live.example."})
+		}
+		i.sync(t, false, slices.Collect(maps.Keys(zones))...)
+		survey := i.surveySignatures(t)
+		require.Equal(t, map[string]int{activities.SurveyedCurrent: 1, activities.SurveyedUnanswerable: 2}, survey.Outcomes, survey.Reason)
+		require.Equal(t, []string{"alias.live.example.", "lua.live.example."}, survey.Unanswerable)
+		require.Equal(t, map[string]int{string(pdns.SignaturesFresh): 3}, i.compareSignatures(t, survey).States, "they are compared as others are")
 	})
 }
 

@@ -20,7 +20,7 @@ func NewSurveyMetrics(r prometheus.Registerer) *SurveyMetrics {
 	m := &SurveyMetrics{
 		zones: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_check_surveyed_zones_total",
-			Help: "Zones that the checks of signatures and content looked at on the primary, by outcome (current, published, unrenewable, failed, or that of the export).",
+			Help: "Zones that the checks of signatures and content looked at on the primary, by outcome (current, published, unrenewable, unanswerable, failed, or that of the export).",
 		}, []string{"check", "outcome"}),
 		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_signatures_verified_total",

@@ -89,6 +89,9 @@ type SurveyResult struct {
 	Unrenewable []string `json:"unrenewable,omitempty"`
 	Failed      []string `json:"failed,omitempty"`
 	Reason      string   `json:"reason,omitempty"`
+	// Unanswerable lists the first few signed zones with records that no secondary
+	// can answer.
+	Unanswerable []string `json:"unanswerable,omitempty"`
 	// Rules are those of the primary's configuration.
 	Rules pdns.SignatureRules `json:"rules,omitzero"`
 }
@@ -102,6 +105,9 @@ const (
 	// SurveyedUnrenewable: its signatures end soon, and a fresh export has none
 	// that last longer. Who signs the zone must renew them.
 	SurveyedUnrenewable = "unrenewable"
+	// SurveyedUnanswerable: it is signed and holds ALIAS or LUA records. A secondary
+	// has no keys, so that it answers nothing for these (PowerDNS 4.7).
+	SurveyedUnanswerable = "unanswerable"
 	// SurveyedFailed: it could not be looked at.
 	SurveyedFailed = "failed"
 )
@@ -128,6 +134,8 @@ func (s *survey[L]) note(zone, outcome string, line L) {
 		s.Contested = append(s.Contested, zone)
 	case SurveyedUnrenewable:
 		s.Unrenewable = append(s.Unrenewable, zone)
+	case SurveyedUnanswerable:
+		s.Unanswerable = append(s.Unanswerable, zone)
 	}
 }
 
@@ -135,8 +143,9 @@ func (s *survey[L]) note(zone, outcome string, line L) {
 func (s *survey[L]) sorted() SurveyResult {
 	slices.Sort(s.Contested)
 	slices.Sort(s.Unrenewable)
+	slices.Sort(s.Unanswerable)
 	slices.Sort(s.Failed)
-	s.Unrenewable, s.Failed = first(s.Unrenewable), first(s.Failed)
+	s.Unrenewable, s.Unanswerable, s.Failed = first(s.Unrenewable), first(s.Unanswerable), first(s.Failed)
 	return s.SurveyResult
 }
 

@@ -37,6 +37,9 @@ type Version struct {
 	Expires time.Time `json:"expires,omitzero"`
 	// NSEC3 says that the content proves denial with NSEC3, not NSEC.
 	NSEC3 bool `json:"nsec3,omitempty"`
+	// Live says that the content holds ALIAS or LUA records, whose answers PowerDNS
+	// makes when it is asked. In a signed zone only a server with its keys can sign them.
+	Live bool `json:"live,omitempty"`
 	// Size is the length of the compressed content in bytes.
 	Size int64 `json:"size,omitempty"`
 	// Object names the object that holds the content where it is too large

@@ -101,6 +101,7 @@ func (s *sweep) surveyed(part activities.SurveyResult) {
 		s.result.Repaired += n // less those that are so at the second look
 	}
 	s.result.Unrenewable = few(s.result.Unrenewable, part.Unrenewable)
+	s.result.Unanswerable = few(s.result.Unanswerable, part.Unanswerable)
 	s.result.Failed = few(s.result.Failed, part.Failed)
 	if part.Reason != "" {
 		s.result.Error = part.Reason
@@ -234,10 +235,14 @@ func (s *sweep) judge() {
 		r.Repaired += swept.Found - swept.Left
 	}
 	r.Repaired -= r.Contested
-	if lagging > 0 || r.Contested > 0 || r.Outside.Left > 0 || r.Outside.Error != "" || len(r.Unrenewable) > 0 || len(r.Failed) > 0 {
+	if lagging > 0 || r.Contested > 0 || r.Outside.Left > 0 || r.Outside.Error != "" || len(r.Unrenewable) > 0 || len(r.Unanswerable) > 0 || len(r.Failed) > 0 {
 		r.Outcome = OutcomePartial
 	} else {
 		r.Error = "" // what was wrong on the way has been mended
+	}
+	if len(r.Unanswerable) > 0 && r.Error == "" { // it lasts, and must hide nothing else
+		r.Error = fmt.Sprintf("%d zones are signed and hold ALIAS or LUA records, such as %s: secondaries, without the keys, answer nothing for these names; "+
+			"replace the records, or do not sign the zones", r.Surveyed[activities.SurveyedUnanswerable], r.Unanswerable[0])
 	}
 	if len(r.Unrenewable) > 0 {
 		r.Error = fmt.Sprintf("the signatures of %d zones end soon on the primary itself, such as those of %s: who signs them must renew these",

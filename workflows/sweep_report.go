@@ -24,6 +24,9 @@ type SweepResult struct {
 	// Unrenewable lists the first few zones whose signatures end soon on the
 	// primary itself: who signs them must renew these.
 	Unrenewable []string `json:"unrenewable,omitempty"`
+	// Unanswerable lists the first few signed zones with records that no secondary
+	// can answer.
+	Unanswerable []string `json:"unanswerable,omitempty"`
 	// Failed lists the first few zones that a primary could not look at.
 	Failed []string `json:"failed,omitempty"`
 	// Secondaries is how each compared itself, Outside what a sample of the
@@ -100,6 +103,7 @@ func (r SweepResult) markdown(what string) string {
 	}
 	names(&b, "still wrong", r.Left)
 	names(&b, "the primary itself has no better signatures of", r.Unrenewable)
+	names(&b, "signed, with ALIAS or LUA records that secondaries cannot answer", r.Unanswerable)
 	names(&b, "could not be looked at on the primary", r.Failed)
 	for _, s := range r.Secondaries {
 		fmt.Fprintf(&b, "\n\n**%s** %s%s", s.ID, s.State, s.Swept)

@@ -180,6 +180,20 @@ func TestSweepReportsWhatThePrimaryCannotRenew(t *testing.T) {
 	require.Empty(t, env.synced, "no sync can help")
 }
 
+func TestSweepReportsWhatSecondariesCannotAnswer(t *testing.T) {
+	env := newSweepTest(t, SignatureCheck, "a")
+	env.OnActivity(surveyor.SurveySignatures, mock.Anything, mock.Anything).Return(activities.SurveyResult{
+		List: "all", Zones: 1, Outcomes: map[string]int{activities.SurveyedUnanswerable: 1}, Unanswerable: []string{"x."},
+	}, nil)
+	env.compares(secondary.CompareSignatures, func(string, string) ([]string, error) { return nil, nil })
+	nothingOutside(env)
+	result := env.run(t, CheckSignatures, CheckInput{})
+	require.Equal(t, OutcomePartial, result.Outcome)
+	require.Contains(t, result.Error, "ALIAS or LUA records, such as x.:")
+	require.Contains(t, result.Markdown(), "secondaries cannot answer: x.")
+	require.Empty(t, env.synced, "no sync can help")
+}
+
 // The whole of a check by hand, and a part of the zones by a schedule.
 func TestCheckContentTakesItsShare(t *testing.T) {
 	for sample, want := range map[int]int{0: 100, 20: 20} {

@@ -188,7 +188,9 @@ func (p *primary) startWorker(ctx context.Context) error {
 	p.goRun(ctx, func(ctx context.Context) {
 		flows.Run(ctx, func(context.Context) error { return nil }, func() {})
 	})
-	p.goRun(ctx, func(ctx context.Context) { exports.Run(ctx, p.probe().Check, func() {}) })
+	p.goRun(ctx, func(ctx context.Context) {
+		exports.Run(ctx, p.probe().Check, func() { p.warnOfSettings(ctx, p.logger) })
+	})
 	p.goRun(ctx, func(ctx context.Context) {
 		p.registration(discovery.ServicePrimary, p.conf.PowerDNS.DNSAddress, "primary").Run(ctx, p.probe().Check)
 	})

@@ -88,7 +88,10 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		case <-ctx.Done():
 			return nil
 		}
-		gated.Run(ctx, c.probe().Check, func() { noticed.Notice("its worker started or its PowerDNS is back") })
+		gated.Run(ctx, c.probe().Check, func() {
+			noticed.Notice("its worker started or its PowerDNS is back")
+			c.warnOfSettings(ctx, logger)
+		})
 		return nil
 	})
 	group.Go(func() error {

@@ -38,6 +38,8 @@ type Summary struct {
 	Expires time.Time
 	// NSEC3 says that there is an NSEC3PARAM record.
 	NSEC3 bool
+	// Live says that there are ALIAS or LUA records, see [pdns.Version].
+	Live bool
 	// Size is the length of the content encoding in octets; zero where none
 	// was written.
 	Size int64
@@ -51,7 +53,14 @@ type summer struct {
 	signed  bool
 	expires time.Time
 	nsec3   bool
+	live    bool
 }
+
+// PowerDNS's own types, of private use (RFC 6895 section 3.1).
+const (
+	typeALIAS = 65401
+	typeLUA   = 65402
+)
 
 func newSummer() *summer { return &summer{digest: pdns.NewDigester()} }
 
@@ -64,6 +73,8 @@ func (s *summer) add(rec pdns.Record) {
 		s.expires = pdns.FirstEnd(s.expires, rrsigExpiration(rec))
 	case dns.TypeNSEC3PARAM:
 		s.nsec3 = true
+	case typeALIAS, typeLUA:
+		s.live = true
 	}
 	if pdns.PlainRecord(rec.Type) {
 		s.plain++
@@ -78,7 +89,7 @@ func (s *summer) summary(size int64) (Summary, error) {
 	}
 	return Summary{
 		Serial: s.serial, Digest: digest, Records: s.digest.Records(), Plain: s.plain,
-		Signed: s.signed, Expires: s.expires, NSEC3: s.nsec3, Size: size,
+		Signed: s.signed, Expires: s.expires, NSEC3: s.nsec3, Live: s.live, Size: size,
 	}, nil
 }
 
