@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,9 @@ const (
 	drainWithin = 5 * time.Minute
 	// lifecycleEvery paces the questions of a command that waits.
 	lifecycleEvery = 300 * time.Millisecond
+	// goneWithin is how long a secondary that Consul has, but calls critical, may take to show that its worker runs all the same: only its
+	// PowerDNS may not answer. A worker looks after its entry of the roster every joinEvery.
+	goneWithin = joinEvery + 5*time.Second
 	// resumeWithin is how long a secondary's worker may take to hear that it is
 	// resumed.
 	resumeWithin = 30 * time.Second
@@ -79,7 +83,7 @@ func drain(ctx context.Context, c *connections, out io.Writer, s pdns.Secondary,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("after %s something is still under way on %s, which stays paused; wait on with `pdns-distribute drain %[2]s`", within, s.ID))
 	defer cancel()
-	for {
+	for began := time.Now(); ; {
 		now, err := c.roster.Get(ctx, s.ID)
 		switch {
 		case ctx.Err() != nil:
@@ -91,7 +95,8 @@ func drain(ctx context.Context, c *connections, out io.Writer, s pdns.Secondary,
 			return nil
 		}
 		reachable, err := (presence{consul: c.consul}).Reachable(ctx)
-		if err == nil && !reachable[s.ID] {
+		passing, registered := reachable[s.ID]
+		if err == nil && !passing && (!registered || time.Since(began) > goneWithin) {
 			fmt.Fprintf(out, "%s is not reachable: its worker has nothing under way, unless it is cut off\n", s.ID)
 			return nil
 		}
@@ -130,12 +135,45 @@ func forget(ctx context.Context, c *connections, out io.Writer, s pdns.Secondary
 	if err != nil {
 		return fmt.Errorf("whether %s still runs is unknown, so it is not forgotten: %w", s.ID, err)
 	}
-	if reachable[s.ID] {
-		return errors.New(s.ID + " still runs and would join again: stop its worker first, and wait some seconds; to have it get nothing, use pause")
+	passing, registered := reachable[s.ID]
+	if passing {
+		return runsStill(s.ID)
 	}
 	if err := c.roster.Remove(ctx, s.ID); err != nil {
 		return err
 	}
+	if registered {
+		fmt.Fprintf(errorOutput, "%s did not leave Consul; whether its worker joins again shows within %s\n", s.ID, goneWithin)
+		switch joins, err := joinsAgain(ctx, c, s.ID); {
+		case err != nil:
+			return err
+		case joins:
+			return runsStill(s.ID)
+		}
+	}
 	fmt.Fprintf(out, "%s is off the roster; it joins again when its worker is started\n", s.ID)
 	return nil
+}
+
+func runsStill(id string) error {
+	return errors.New(id + " still runs and would join again: stop its worker first, and wait some seconds; to have it get nothing, use pause")
+}
+
+// joinsAgain says whether a secondary that was taken off the roster is on it again within goneWithin.
+func joinsAgain(ctx context.Context, c *connections, id string) (bool, error) {
+	for until := time.Now().Add(goneWithin); time.Now().Before(until); {
+		secondaries, err := c.roster.List(ctx)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(secondaries, func(s pdns.Secondary) bool { return s.ID == id }) {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(lifecycleEvery):
+		}
+	}
+	return false, nil
 }

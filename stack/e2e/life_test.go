@@ -72,6 +72,13 @@ func testLifeCycle(t *testing.T, s *site) {
 	s.printed(t, 0, "resume secondary-1", `secondary-1 in-sync: .*`)
 
 	s.printed(t, 1, "forget secondary-1", `pdns-distribute: secondary-1 still runs and would join again.*`)
+	// Without its PowerDNS Consul calls it critical, and its worker runs all the same.
+	s.do(t, "stop", "pdns-secondary-1")
+	until(t, soon, func() error { return s.prints(t, 1, "status", `secondary-1 +no .*`) })
+	s.printed(t, 1, "forget secondary-1", `pdns-distribute: secondary-1 still runs and would join again.*`)
+	s.printed(t, 0, "drain secondary-1", `secondary-1 is drained: .*`)
+	s.do(t, "start", "pdns-secondary-1")
+	until(t, soon, func() error { return s.prints(t, 0, "resume secondary-1", `secondary-1 in-sync: .*`) })
 	s.printed(t, 1, "forget nobody", `pdns-distribute: secondary nobody: no such secondary.*`)
 	s.do(t, "stop", "secondary-1")
 	until(t, soon, func() error { return s.shows(t.Context(), `pdnsdist_secondaries{state="absent"} 1`) })
