@@ -34,6 +34,9 @@ func (b *bench) big(ctx context.Context, size int, signed bool) error {
 		label, what = label+"signed", what+", signed"
 	}
 	ways := b.taking(b.Native)
+	if err := b.grow(ctx, ways[len(ways)-1], size, signed); err != nil {
+		return err
+	}
 	rows, err := b.firstSync(ctx, label, what, size, signed, ways)
 	if err != nil {
 		return err
@@ -53,6 +56,16 @@ func (b *bench) big(ctx context.Context, size int, signed bool) error {
 		b.add(rows...)
 	}
 	return b.remove(ctx, label, ways)
+}
+
+// grow has the primary hold a zone of that size once, in a way past the product. The first one has the database grow, which
+// takes as long as the zone itself (SQLite), whichever way is the first.
+func (b *bench) grow(ctx context.Context, floor *way, size int, signed bool) error {
+	zone := floor.zone(fmt.Sprintf("grows%d", size))
+	if err := b.create(ctx, floor, zone, signed, addresses(zone, size)...); err != nil {
+		return err
+	}
+	return b.call(ctx, floor.primary, http.MethodDelete, "/zones/"+zone, nil)
 }
 
 // withoutRectify spares the primary the work of going through the whole zone at each change.
