@@ -24,13 +24,12 @@ const exportsAtOnce = 16
 // its queue.
 const appliesAtOnce = 16
 
-// pollers lets the number of open polls follow the load. With the SDK's fixed
-// two, a busy or distant Temporal server that takes 100 ms to hand out a task
-// hands out no more than 20 a second.
+// pollers has as many polls open at a time. With the SDK's two, a busy or distant
+// Temporal server that takes 100 ms to hand out a task hands out no more than 20 a second.
+// A number that follows the load is looked at ten times a second, for each kind of task
+// (SDK 1.50): that is half of what an idle worker wakes up for.
 func pollers() worker.PollerBehavior {
-	return worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
-		InitialNumberOfPollers: 2, MinimumNumberOfPollers: 2, MaximumNumberOfPollers: 16,
-	})
+	return worker.NewPollerBehaviorSimpleMaximum(worker.PollerBehaviorSimpleMaximumOptions{MaximumNumberOfPollers: 5})
 }
 
 // stopWithin is how long a worker that stops may take to end what it has begun.
