@@ -101,7 +101,7 @@ func (g Guard) Deletes(zones []string, survey Survey, ledger Ledger, now time.Ti
 // mostDeletes is how many of so many zones may go without an API call: no more than can be
 // noted, whatever is configured.
 func (g Guard) mostDeletes(zones int) int {
-	return min(max(g.MaxDelete, zones*g.MaxDeletePercent/100), zones/2, LedgerRoom)
+	return min(max(g.MaxDelete, zones*g.MaxDeletePercent/100), zones/2, ledgerRoom)
 }
 
 // APIDeletes is [Guard.Deletes] for zones that API calls through a proxy deleted.

@@ -66,13 +66,13 @@ func TestGuardDeletes(t *testing.T) {
 func TestGuardDeletesNoMoreThanCanBeNoted(t *testing.T) {
 	guard := testGuard
 	guard.MaxDelete = 1_000_000
-	published := numbered(0, 2*LedgerRoom+2)
-	ledger, reason := guard.Deletes(numbered(0, LedgerRoom), NewSurvey(published, listed(published[LedgerRoom:])), Ledger{}, noon)
+	published := numbered(0, 2*ledgerRoom+2)
+	ledger, reason := guard.Deletes(numbered(0, ledgerRoom), NewSurvey(published, listed(published[ledgerRoom:])), Ledger{}, noon)
 	data, err := json.Marshal(ledger)
-	if reason != "" || ledger.len() != LedgerRoom || err != nil || len(data) > 1<<20-1<<10 {
+	if reason != "" || ledger.len() != ledgerRoom || err != nil || len(data) > 1<<20-1<<10 {
 		t.Errorf("%d noted in %d octets: %s %v", ledger.len(), len(data), reason, err)
 	}
-	if _, reason := guard.Deletes(numbered(0, LedgerRoom+1), NewSurvey(published, listed(published[LedgerRoom+1:])), Ledger{}, noon); !strings.Contains(reason, "and 90000 may go unasked") {
+	if _, reason := guard.Deletes(numbered(0, ledgerRoom+1), NewSurvey(published, listed(published[ledgerRoom+1:])), Ledger{}, noon); !strings.Contains(reason, "and 90000 may go unasked") {
 		t.Errorf("reason %q", reason)
 	}
 }

@@ -28,8 +28,8 @@ type LedgerSlot struct {
 }
 
 const (
-	// LedgerRoom is how many zones a ledger is given at most.
-	LedgerRoom = 90_000
+	// ledgerRoom is how many zones a ledger is given at most.
+	ledgerRoom = 90_000
 
 	markLen = 8
 	// slotsPerWindow is how finely the window rolls.

@@ -167,31 +167,27 @@ func TestSweepWithoutOneSecondary(t *testing.T) {
 	require.Equal(t, 1, asked)
 }
 
-func TestSweepReportsWhatThePrimaryCannotRenew(t *testing.T) {
-	env := newSweepTest(t, SignatureCheck, "a")
-	env.OnActivity(surveyor.SurveySignatures, mock.Anything, mock.Anything).Return(activities.SurveyResult{
-		List: "all", Zones: 1, Outcomes: map[string]int{activities.SurveyedUnrenewable: 1}, Unrenewable: []string{"x."},
-	}, nil)
-	env.compares(secondary.CompareSignatures, func(string, string) ([]string, error) { return nil, nil })
-	nothingOutside(env)
-	result := env.run(t, CheckSignatures, CheckInput{})
-	require.Equal(t, OutcomePartial, result.Outcome)
-	require.Contains(t, result.Error, "x.")
-	require.Empty(t, env.synced, "no sync can help")
-}
-
-func TestSweepReportsWhatSecondariesCannotAnswer(t *testing.T) {
-	env := newSweepTest(t, SignatureCheck, "a")
-	env.OnActivity(surveyor.SurveySignatures, mock.Anything, mock.Anything).Return(activities.SurveyResult{
-		List: "all", Zones: 1, Outcomes: map[string]int{activities.SurveyedUnanswerable: 1}, Unanswerable: []string{"x."},
-	}, nil)
-	env.compares(secondary.CompareSignatures, func(string, string) ([]string, error) { return nil, nil })
-	nothingOutside(env)
-	result := env.run(t, CheckSignatures, CheckInput{})
-	require.Equal(t, OutcomePartial, result.Outcome)
-	require.Contains(t, result.Error, "ALIAS or LUA records, such as x.:")
-	require.Contains(t, result.Markdown(), "secondaries cannot answer: x.")
-	require.Empty(t, env.synced, "no sync can help")
+func TestSweepReportsWhatNoSyncCanHelp(t *testing.T) {
+	for outcome, test := range map[string]struct {
+		found         activities.SurveyResult
+		error, report string
+	}{
+		activities.SurveyedUnrenewable:  {activities.SurveyResult{Unrenewable: []string{"x."}}, "x.", "no better signatures of: x."},
+		activities.SurveyedUnanswerable: {activities.SurveyResult{Unanswerable: []string{"x."}}, "ALIAS or LUA records, such as x.:", "secondaries cannot answer: x."},
+	} {
+		t.Run(outcome, func(t *testing.T) {
+			env := newSweepTest(t, SignatureCheck, "a")
+			test.found.List, test.found.Zones, test.found.Outcomes = "all", 1, map[string]int{outcome: 1}
+			env.OnActivity(surveyor.SurveySignatures, mock.Anything, mock.Anything).Return(test.found, nil)
+			env.compares(secondary.CompareSignatures, func(string, string) ([]string, error) { return nil, nil })
+			nothingOutside(env)
+			result := env.run(t, CheckSignatures, CheckInput{})
+			require.Equal(t, OutcomePartial, result.Outcome)
+			require.Contains(t, result.Error, test.error)
+			require.Contains(t, result.Markdown(), test.report)
+			require.Empty(t, env.synced)
+		})
+	}
 }
 
 // The whole of a check by hand, and a part of the zones by a schedule.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pdns-distribute/pdns-distribute/internal/roster"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
@@ -162,12 +162,8 @@ func runsStill(id string) error {
 // joinsAgain says whether a secondary that was taken off the roster is on it again within goneWithin.
 func joinsAgain(ctx context.Context, c *connections, id string) (bool, error) {
 	for until := time.Now().Add(goneWithin); time.Now().Before(until); {
-		secondaries, err := c.roster.List(ctx)
-		if err != nil {
-			return false, err
-		}
-		if slices.ContainsFunc(secondaries, func(s pdns.Secondary) bool { return s.ID == id }) {
-			return true, nil
+		if _, err := c.roster.Get(ctx, id); !errors.Is(err, roster.ErrUnknown) {
+			return err == nil, err
 		}
 		select {
 		case <-ctx.Done():

@@ -5,24 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/workflows"
 )
 
 const (
-	// statusAtOnce bounds the DNS questions in flight to one secondary. After as many in a row without an answer it is asked no more.
-	statusAtOnce = 32
-	// statusSecondaries is how many secondaries are asked at a time.
-	statusSecondaries = 8
 	// statusWithin bounds one question.
 	statusWithin = 2 * time.Second
 	// pollWithin is how long ago a worker that runs may have asked Temporal for work:
@@ -216,169 +210,6 @@ func (s status) ask(ctx context.Context, want pdns.Version, secondary pdns.Secon
 		return pdns.ServedSilent, 0, err.Error()
 	}
 	return answer.Compare(want), answer.Serial, ""
-}
-
-// tally counts what one secondary serves of all zones.
-type tally struct {
-	counts map[pdns.ServedState]int
-	// since is when the oldest version that it does not serve was published.
-	since time.Time
-	// example is a zone that it does not serve.
-	example string
-}
-
-// all prints one line a secondary, over all published zones.
-func (s status) all(ctx context.Context) error {
-	var versions []pdns.Version
-	for version, err := range s.versions.All(ctx) {
-		if err != nil {
-			return fmt.Errorf("list the published zones: %w", err)
-		}
-		versions = append(versions, version)
-	}
-	found := s.eachSecondary(func(_ int, secondary pdns.Secondary) others { return s.notServed(ctx, versions, secondary) })
-	if err := s.askAgain(ctx, versions, found); err != nil {
-		return err
-	}
-	zones := 0 // that are to be served
-	for _, version := range versions {
-		if !version.Deleted {
-			zones++
-		}
-	}
-	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SECONDARY\tREACHABLE\tZONES\tIN SYNC\tLAGGING\tOUTDATED\tMISSING\tLEFT OVER\tSILENT\tNOT IN SYNC SINCE\tFOR EXAMPLE")
-	wrong := 0
-	for i, secondary := range s.secondaries {
-		t, since := found[i].tally(versions, zones), "-"
-		if !t.since.IsZero() {
-			since = stamp(t.since)
-		}
-		inSync, lagging := t.counts[pdns.ServedCurrent], 0
-		if s.unattended(secondary) {
-			inSync, lagging = 0, inSync
-		}
-		if !secondary.Paused && (!t.since.IsZero() || s.unattended(secondary)) {
-			wrong++
-		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", secondary.ID, s.presence(secondary), zones,
-			inSync, lagging, t.counts[pdns.ServedOutdated], t.counts[pdns.ServedMissing],
-			t.counts[pdns.ServedLeftOver], t.counts[pdns.ServedSilent], since, t.example)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	if s.active() == 0 {
-		return errNoneActive
-	}
-	if wrong > 0 {
-		return fmt.Errorf("%d of %d secondaries are not in sync", wrong, len(s.secondaries))
-	}
-	return nil
-}
-
-// others are the zones that one secondary does not serve as published, by their places among the versions.
-type others map[int]pdns.ServedState
-
-// eachSecondary asks several secondaries at a time, and returns what they said in their order.
-func (s status) eachSecondary(ask func(i int, secondary pdns.Secondary) others) []others {
-	all := make([]others, len(s.secondaries))
-	var group errgroup.Group
-	group.SetLimit(statusSecondaries)
-	for i, secondary := range s.secondaries {
-		group.Go(func() error {
-			all[i] = ask(i, secondary)
-			return nil
-		})
-	}
-	_ = group.Wait() // none of them fails
-	return all
-}
-
-// notServed asks one secondary for all of these zones.
-func (s status) notServed(ctx context.Context, versions []pdns.Version, secondary pdns.Secondary) others {
-	found := make(others)
-	var mu sync.Mutex
-	silent := 0 // in a row
-	var group errgroup.Group
-	group.SetLimit(statusAtOnce)
-	for i, version := range versions {
-		group.Go(func() error {
-			mu.Lock()
-			state, gone := pdns.ServedSilent, silent >= statusAtOnce
-			mu.Unlock()
-			if !gone {
-				state, _, _ = s.ask(ctx, version, secondary)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if state != pdns.ServedCurrent {
-				found[i] = state
-			}
-			if silent++; state != pdns.ServedSilent {
-				silent = 0
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // none of them fails
-	return found
-}
-
-// askAgain asks once more for the zones that changed since they were listed, and were found wrong on a secondary. versions
-// and found are as they are now then.
-func (s status) askAgain(ctx context.Context, versions []pdns.Version, found []others) error {
-	places := make(map[string]int)
-	for _, one := range found {
-		for i, state := range one {
-			if state != pdns.ServedSilent {
-				places[versions[i].Zone] = i
-			}
-		}
-	}
-	if len(places) == 0 {
-		return nil
-	}
-	changed := make(map[int]bool)
-	for version, err := range s.versions.All(ctx) {
-		if err != nil {
-			return fmt.Errorf("list the published zones: %w", err)
-		}
-		if i, wrong := places[version.Zone]; wrong && version.Version > versions[i].Version {
-			versions[i], changed[i] = version, true
-		}
-	}
-	s.eachSecondary(func(k int, secondary pdns.Secondary) others {
-		for i, state := range found[k] {
-			if !changed[i] || state == pdns.ServedSilent {
-				continue
-			}
-			if state, _, _ = s.ask(ctx, versions[i], secondary); state == pdns.ServedCurrent {
-				delete(found[k], i)
-			} else {
-				found[k][i] = state
-			}
-		}
-		return nil
-	})
-	return nil
-}
-
-// tally counts what one secondary serves, of so many zones that are to be served.
-func (o others) tally(versions []pdns.Version, zones int) tally {
-	t := tally{counts: map[pdns.ServedState]int{pdns.ServedCurrent: zones}}
-	for i, state := range o {
-		if !versions[i].Deleted {
-			t.counts[pdns.ServedCurrent]--
-		}
-		if !versions[i].Deleted || state == pdns.ServedLeftOver { // a deleted zone counts where it is served
-			t.counts[state]++
-		}
-		if t.since.IsZero() || versions[i].Time.Before(t.since) {
-			t.since, t.example = versions[i].Time, versions[i].Zone
-		}
-	}
-	return t
 }
 
 // lastCheck prints how the last health check ended, or how the running one stands.

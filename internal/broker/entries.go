@@ -79,17 +79,17 @@ func newListing(ctx context.Context, js jetstream.JetStream, bucket string) (l l
 	}
 	l.missing = make(map[string]struct{})
 	for offset, total := 0, 1; offset < total; {
-		page, err := subjects(ctx, js, bucket, offset)
+		p, err := subjects(ctx, js, bucket, offset)
 		if err != nil {
 			return listing{}, err
 		}
-		for subject := range page.State.Subjects {
+		for subject := range p.State.Subjects {
 			l.missing[strings.TrimPrefix(subject, l.prefix)] = struct{}{}
 		}
-		if len(page.State.Subjects) == 0 {
+		if len(p.State.Subjects) == 0 {
 			break
 		}
-		offset, total = offset+len(page.State.Subjects), page.Total
+		offset, total = offset+len(p.State.Subjects), p.Total
 	}
 	return l, nil
 }

@@ -1,13 +1,13 @@
 package versions
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -94,17 +94,14 @@ func (s *Store) readBack(ctx context.Context, name string) error {
 // put writes an object. All of its pieces together have putTimeout, and what is asked
 // before the first one stallTimeout.
 func put(ctx context.Context, objects jetstream.ObjectStore, name string, content io.Reader) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, putTimeout)
-	defer cancel()
-	var silent atomic.Bool
-	asked := time.AfterFunc(stallTimeout, func() { silent.Store(true); cancel() })
+	ctx, stop := context.WithTimeout(ctx, putTimeout)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	asked := time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
 	defer asked.Stop()
 	info, err := objects.Put(ctx, jetstream.ObjectMeta{Name: name}, filling{content, asked})
-	switch {
-	case err != nil && silent.Load():
-		return 0, errStalled
-	case err != nil:
-		return 0, err
+	if err != nil {
+		return 0, cmp.Or(context.Cause(ctx), err)
 	}
 	return int64(info.Size), nil
 }

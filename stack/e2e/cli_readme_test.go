@@ -13,8 +13,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// readmeCommand is a command of the README: the words that tell it from those after it, and what it prints.
-type readmeCommand struct {
+// shownCommand is a command that the README or the demo shows: the words that tell it from those after it, and what it prints.
+type shownCommand struct {
 	words, prints string
 	// code is its exit code; where that is not 0, what it prints to standard error counts too.
 	code int
@@ -24,7 +24,7 @@ type readmeCommand struct {
 }
 
 // readmeDaily are those of the day-to-day use. The zone is there.
-var readmeDaily = []readmeCommand{
+var readmeDaily = []shownCommand{
 	{words: "curl ", prints: `^$`},
 	{words: "pdns-distribute status demo.example", prints: `secondary-1 +yes +\d+ +in sync`},
 	{words: "pdns-distribute status", prints: `secondary-1 +yes`},
@@ -84,7 +84,7 @@ func testReadmeChecks(t *testing.T, s *site) {
 		return s.metric(t, `pdnsdist_check_runs_total{check="health-check",outcome="in-sync"}`)
 	}
 	ended := 0.0
-	s.runReadme(t, "Checks, holds, and secondaries that come and go", []readmeCommand{
+	s.runReadme(t, "Checks, holds, and secondaries that come and go", []shownCommand{
 		{words: "pdns-distribute check --content --signatures", prints: `(?s)health check in-sync.*content check in-sync.*signature check in-sync`},
 		{words: "pdns-distribute check", prints: `health check in-sync`},
 		{words: "pdns-distribute status --holds", prints: `deletes demo\.example\. .*undecided`, before: hold},
@@ -123,10 +123,16 @@ func testReadmeChecks(t *testing.T, s *site) {
 }
 
 // runReadme runs every command of one section of the README as it stands there.
-func (s *site) runReadme(t *testing.T, section string, commands []readmeCommand) {
+func (s *site) runReadme(t *testing.T, section string, commands []shownCommand) {
+	t.Helper()
+	s.runShown(t, "the README", shellBlocks(t, section), commands)
+}
+
+// runShown runs every command of these blocks as it stands there, in a shell that has read DIR/env.
+func (s *site) runShown(t *testing.T, where string, blocks []string, commands []shownCommand) {
 	t.Helper()
 	used := map[string]bool{}
-	for _, block := range shellBlocks(t, section) {
+	for _, block := range blocks {
 		setup := ". " + s.EnvPath() + "\nPATH=$STACK_TOOLS:$PATH\n"
 		for _, command := range shellCommands(block) {
 			if regexp.MustCompile(`^\w+=`).MatchString(command) {
@@ -134,9 +140,9 @@ func (s *site) runReadme(t *testing.T, section string, commands []readmeCommand)
 				continue
 			}
 			plain := strings.NewReplacer("$PDNS_DISTRIBUTE_BIN", "pdns-distribute", "$STACK_TOOLS/", "", "\\\n", " ").Replace(command)
-			i := slices.IndexFunc(commands, func(c readmeCommand) bool { return regexp.MustCompile("^" + c.words).MatchString(plain) })
+			i := slices.IndexFunc(commands, func(c shownCommand) bool { return regexp.MustCompile("^" + c.words).MatchString(plain) })
 			if i < 0 {
-				t.Errorf("the README has a command that this test does not know: %s", command)
+				t.Errorf("%s has a command that this test does not know: %s", where, command)
 				continue
 			}
 			c := commands[i]
@@ -155,7 +161,7 @@ func (s *site) runReadme(t *testing.T, section string, commands []readmeCommand)
 	}
 	for _, c := range commands {
 		if !used[c.words] {
-			t.Errorf("the README has no command %q any more", c.words)
+			t.Errorf("%s has no command %q any more", where, c.words)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,18 +15,19 @@ import (
 	"github.com/pdns-distribute/pdns-distribute/stack/system"
 )
 
-// demoTries is what the commands that the demo prints to try must print, by the words that tell each from those after it.
-var demoTries = []struct{ words, prints string }{
-	{"dig ", `www\.demo\.example\.\s+\d+\s+IN\s+RRSIG\s+A `},
-	{"curl .* -X PATCH ", `^$`},
-	{"curl ", `"name": ?"demo\.example\."`},
-	{`\$PDNS_DISTRIBUTE_BIN status`, `secondary-1 +yes +1 +1 `},
-	{`\$PDNS_DISTRIBUTE_BIN resync`, `demo\.example\. in-sync`},
-	{`\$STACK_TOOLS/temporal workflow list`, `sync-zone/demo\.example\.`},
-	{`\$STACK_TOOLS/tctl workflow list`, `(?i)workflow type`},
-	{`\$STACK_TOOLS/temporal workflow show`, `WorkflowExecutionStarted`},
-	{`\$STACK_BIN ps`, `pdns-secondary-1 +running `},
-	{`\$STACK_BIN stop pdns-secondary-1`, `^$`},
+// demoTries are those that the demo prints to try.
+var demoTries = []shownCommand{
+	{words: `\. /`, prints: `^$`},
+	{words: "dig ", prints: `www\.demo\.example\.\s+\d+\s+IN\s+RRSIG\s+A `},
+	{words: "curl .* -X PATCH ", prints: `^$`},
+	{words: "curl ", prints: `"name": ?"demo\.example\."`},
+	{words: "pdns-distribute status", prints: `secondary-1 +yes +1 +1 `},
+	{words: "pdns-distribute resync", prints: `demo\.example\. in-sync`},
+	{words: "temporal workflow list", prints: `sync-zone/demo\.example\.`},
+	{words: "tctl workflow list", prints: `(?i)workflow type`},
+	{words: "temporal workflow show", prints: `WorkflowExecutionStarted`},
+	{words: `\$STACK_BIN ps`, prints: `pdns-secondary-1 +running `},
+	{words: `\$STACK_BIN stop pdns-secondary-1`, prints: `^$`},
 }
 
 // testDemo runs what `make demo` runs, then the commands that it prints to try, and ends it by Ctrl-C.
@@ -61,26 +61,7 @@ func testDemo(t *testing.T) {
 	must(t, err)
 	s := &site{System: sys}
 	_, rest, _ := strings.Cut(shown, "\nTry, in another shell\n")
-	tries := slices.Clone(demoTries)
-	for _, command := range shellCommands(strings.TrimSuffix(rest, "It stays up until Ctrl-C.\n")) {
-		if strings.HasPrefix(command, ". ") {
-			continue
-		}
-		i := slices.IndexFunc(tries, func(c struct{ words, prints string }) bool {
-			return regexp.MustCompile("(?s)^" + c.words).MatchString(command)
-		})
-		if i < 0 {
-			t.Errorf("the demo prints a command that this test does not know: %s", command)
-			continue
-		}
-		until(t, soon, func() error {
-			return s.shell(t, ". "+s.EnvPath()+"\n"+command, regexp.MustCompile(tries[i].prints))
-		})
-		tries = slices.Delete(tries, i, i+1)
-	}
-	if len(tries) > 0 {
-		t.Errorf("the demo does not print %v any more", tries)
-	}
+	s.runShown(t, "the demo", []string{strings.TrimSuffix(rest, "It stays up until Ctrl-C.\n")}, demoTries)
 
 	must(t, interrupt())
 	left, err := s.Processes()

@@ -149,12 +149,13 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // ServeHTTP forwards a request and returns when the answer is passed on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{class: classify(r.Method, rawPath(r)), start: time.Now()}
+	raw := rawPath(r)
+	x := &exchange{class: classify(r.Method, raw), start: time.Now()}
 	switch {
 	case r.Method == http.MethodConnect:
 		p.refuse(w, r, x, http.StatusMethodNotAllowed, "the api-proxy forwards to the PowerDNS API only")
 		return
-	case !ofAPI(rawPath(r)):
+	case !ofAPI(raw):
 		p.refuse(w, r, x, http.StatusNotFound, "the api-proxy forwards to the PowerDNS API only, which is at /api")
 		return
 	}
