@@ -174,6 +174,7 @@ func (s *Secondary) handing(v pdns.Version) (undo func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.ours.forget(v.Zone)
 	handed := before
 	handed.Version = v.Version
 	_, err = s.distrust(v.Zone, handed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/pdns-distribute/pdns-distribute/internal/trace"
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -69,23 +70,39 @@ func (s *Secondary) amend(ctx context.Context, v pdns.Version, applied pdns.Appl
 	if s.Changer == nil || !v.Diff.AppliesTo(applied) {
 		return errors.New("the version's difference is not from what stands here")
 	}
-	looking, ended := trace.Start(ctx, "apply look")
-	held, err := s.PowerDNS.Zone(looking, v.Zone)
-	ended(err)
-	switch {
-	case err != nil:
-		return err
-	case !held.OwnedBy(pdns.Account, s.Master):
-		return errNotOurs
-	case held.SOAEditAPI != "":
-		return errors.New("PowerDNS would set another serial")
-	}
-	if err := s.undisturbed(held, v, applied); err != nil {
+	found, err := s.amendable(ctx, v, applied)
+	if err != nil {
 		return err
 	}
 	if err := s.patch(ctx, v, v.Diff.Sets); err != nil {
 		return err
 	}
+	s.ours.note(v.Zone, found)
 	s.Metrics.delta(deltaAmended)
 	return nil
+}
+
+// amendable checks that PowerDNS holds the zone as one of ours and as the applied
+// version left it, so that RRsets of it can be changed alone. Whose it is was asked for
+// at the time that it returns: now, or a moment ago.
+func (s *Secondary) amendable(ctx context.Context, v pdns.Version, applied pdns.Applied) (found time.Time, err error) {
+	ctx, ended := trace.Start(ctx, "apply look")
+	defer func() { ended(err) }()
+	now := s.now()
+	if at, ours := s.ours.at(v.Zone, now); ours && !s.patching.unsettled(v.Zone) {
+		if stands := s.served(ctx, v.Zone); stands.served && stands.serial == applied.Serial {
+			return at, nil
+		}
+	}
+	s.ours.forget(v.Zone)
+	held, err := s.PowerDNS.Zone(ctx, v.Zone)
+	switch {
+	case err != nil:
+		return now, err
+	case !held.OwnedBy(pdns.Account, s.Master):
+		return now, errNotOurs
+	case held.SOAEditAPI != "":
+		return now, errors.New("PowerDNS would set another serial")
+	}
+	return now, s.undisturbed(held, v, applied)
 }

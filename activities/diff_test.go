@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -76,43 +77,74 @@ func TestADifferenceIsApplied(t *testing.T) {
 	}
 }
 
-// A difference is for who stands at just the version before, in a zone that is ours and as it was.
+// A difference is for who stands at just the version before, in a zone that is ours and as it was, also where it was so a moment ago.
+// Whose zone it is, is known for five seconds.
 func TestADifferenceIsNotApplied(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		change  func(t *testing.T, h hosts)
+		later   bool
 		outcome string
 	}{
 		{"another version stands here", func(t *testing.T, h hosts) {
 			set(t, amended, 20, "between")
 			_, err := export(h.primary, activities.ExportZoneInput{Zone: amended, Taken: true})
 			require.NoError(t, err)
-		}, activities.AppliedNow},
+		}, false, activities.AppliedNow},
 		{"another serial is held", func(t *testing.T, h hosts) {
 			set := []any{rrset(amended, "SOA", "ns1."+amended+" x."+amended+" 15 1 1 1 1")}
 			onSecondary(t, http.MethodPatch, amended, map[string]any{"rrsets": set})
-		}, activities.AppliedNow},
-		{"PowerDNS sets serials", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"soa_edit_api": "INCREASE"}) }, activities.AppliedNow},
-		{"what stands here was found wrong", func(t *testing.T, h hosts) { distrust(t, h, amended) }, activities.AppliedNow},
-		{"it fails after it was done", func(_ *testing.T, h hosts) { h.secondary.Changer = refusing{h.secondary.Changer} }, activities.AppliedNow},
-		{"missing", func(t *testing.T, h hosts) { require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), amended)) }, activities.AppliedNow},
-		{"another account", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"account": "somebody"}) }, activities.AppliedForeign},
+		}, false, activities.AppliedNow},
+		{"PowerDNS sets serials", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"soa_edit_api": "INCREASE"}) }, true, activities.AppliedNow},
+		{"PowerDNS sets serials since a moment ago", func(t *testing.T, _ hosts) {
+			putSecondary(t, amended, map[string]any{"soa_edit_api": "INCREASE"})
+		}, false, activities.AppliedNow},
+		{"what stands here was found wrong", func(t *testing.T, h hosts) { distrust(t, h, amended) }, false, activities.AppliedNow},
+		{"it fails after it was done", func(_ *testing.T, h hosts) { h.secondary.Changer = refusing{h.secondary.Changer} }, false, activities.AppliedNow},
+		{"missing", func(t *testing.T, h hosts) { require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), amended)) }, false, activities.AppliedNow},
+		{"another account", func(t *testing.T, _ hosts) { putSecondary(t, amended, map[string]any{"account": "somebody"}) }, true, activities.AppliedForeign},
 		{"another master", func(t *testing.T, _ hosts) {
 			putSecondary(t, amended, map[string]any{"masters": []string{"127.0.0.1:9"}})
-		}, activities.AppliedForeign},
+		}, true, activities.AppliedForeign},
+		{"somebody else's in its place", func(t *testing.T, h hosts) {
+			require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), amended))
+			onSecondary(t, http.MethodPost, "", map[string]any{"name": amended, "kind": "Native", "nameservers": []string{"ns.other.example."}})
+		}, false, activities.AppliedForeign},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, counts := amending(t, 0)
+			set(t, amended, 5, "a moment ago")
+			require.Equal(t, activities.AppliedNow, distributed(t, h).Outcome)
 			test.change(t, h)
+			if test.later {
+				h.secondary.Now = func() time.Time { return time.Now().Add(5 * time.Second) }
+			}
 			before, err := transfer.DigestOf(t.Context(), h.secondary.DNSAddress, amended)
 			if test.outcome == activities.AppliedForeign {
 				require.NoError(t, err)
 			}
 			set(t, amended, 30, "changed")
 			require.Equal(t, test.outcome, distributed(t, h).Outcome)
-			require.Zero(t, counts()["amended"])
+			require.Equal(t, 1, counts()["amended"])
 			broughtOrUntouched(t, h, amended, test.outcome, before)
 		})
+	}
+}
+
+// A zone that is changed again within five seconds is not looked at again, however often that is.
+func TestAZoneThatWasJustChangedIsOurs(t *testing.T) {
+	h, counts := amending(t, 0)
+	looked := &lookedAt{SecondaryPowerDNS: h.secondary.PowerDNS}
+	h.secondary.PowerDNS = looked
+	now := time.Now()
+	h.secondary.Now = func() time.Time { return now }
+	for i, looks := range []int{1, 1, 1, 2, 2} {
+		set(t, amended, uint32(10+i), "again")
+		require.Equal(t, activities.AppliedNow, distributed(t, h).Outcome)
+		require.Equal(t, looks, looked.count, i)
+		require.Equal(t, i+1, counts()["amended"])
+		equalContent(t, h, amended)
+		now = now.Add(1700 * time.Millisecond)
 	}
 }
 
@@ -140,5 +172,9 @@ func distrust(t *testing.T, h hosts, zone string) {
 // onSecondary calls the API of the secondary with SQLite.
 func onSecondary(t *testing.T, method, zone string, body any) {
 	t.Helper()
-	callAt(t, strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0], stack.Env("SECONDARY_API_KEY"), method, "/zones/"+zone, body)
+	path := "/zones"
+	if zone != "" {
+		path += "/" + zone
+	}
+	callAt(t, strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0], stack.Env("SECONDARY_API_KEY"), method, path, body)
 }

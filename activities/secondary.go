@@ -87,9 +87,10 @@ type Secondary struct {
 	Catalogues CatalogueReader
 	// Exporter is asked where this secondary has applied more than is published.
 	Exporter Exporter
-	// Signing asks the local PowerDNS how it signs, Now is the clock by which
-	// signatures are judged; nil means the host's.
+	// Signing asks the local PowerDNS how it signs.
 	Signing SigningAsker
+	// Now is the clock by which signatures are judged, and what was found ages; nil
+	// means the host's.
 	Now     func() time.Time
 	Metrics *SecondaryMetrics
 
@@ -99,6 +100,7 @@ type Secondary struct {
 	turns    places // of those that are under way
 	flushes  flushes
 	patching patching
+	ours     ours
 	full     atomic.Pointer[fullCompare]
 }
 

@@ -21,15 +21,21 @@ const (
 const (
 	oneChange = "one change"
 	oneInARow = "one change, in a row"
+	oneAtRest = "one change, of a zone at rest"
 )
 
 // changes measures single changes of a small zone.
 func (b *bench) changes(ctx context.Context) error {
-	leisure, err := b.leisurely(ctx, "leisure", b.Changes, b.Native)
+	leisure, err := b.leisurely(ctx, []string{"leisure"}, b.Changes, b.Native)
 	if err != nil {
 		return err
 	}
 	b.add(leisure.row(oneChange, "ms"))
+	rested, err := b.leisurely(ctx, restful("rest"), b.Changes, 0)
+	if err != nil {
+		return err
+	}
+	b.add(rested.row(oneAtRest, "ms"))
 	row, err := b.row(ctx, "row", b.Changes, b.Native)
 	if err != nil {
 		return err
@@ -74,10 +80,22 @@ func (b *bench) rounds(n, native int) [][]*way {
 	return all
 }
 
-// leisurely makes n changes in each way, in turns, pace apart, and returns the times since their requests.
-func (b *bench) leisurely(ctx context.Context, label string, n, native int) (samples, error) {
-	if err := b.zones(ctx, label, b.taking(native)); err != nil {
-		return nil, err
+// restful are labels of so many zones that each is at rest for six seconds when they are changed in turns.
+func restful(label string) []string {
+	labels := make([]string, 30)
+	for i := range labels {
+		labels[i] = fmt.Sprintf("%s%d", label, i)
+	}
+	return labels
+}
+
+// leisurely makes n changes in each way, in turns, pace apart, of the zones with these labels one after the other, and
+// returns the times since their requests.
+func (b *bench) leisurely(ctx context.Context, labels []string, n, native int) (samples, error) {
+	for _, label := range labels {
+		if err := b.zones(ctx, label, b.taking(native)); err != nil {
+			return nil, err
+		}
 	}
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -85,7 +103,7 @@ func (b *bench) leisurely(ctx context.Context, label string, n, native int) (sam
 	for i, ways := range b.rounds(n, native) {
 		for _, w := range ways {
 			<-tick.C
-			t, err := b.change(ctx, w, w.zone(label), i+1)
+			t, err := b.change(ctx, w, w.zone(labels[i%len(labels)]), i+1)
 			if err != nil {
 				return nil, err
 			}

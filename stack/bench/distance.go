@@ -49,7 +49,7 @@ func (b *bench) sizeAway() int {
 func (b *bench) changesAt(ctx context.Context, trip time.Duration) error {
 	label := fmt.Sprintf("at%d", trip.Milliseconds())
 	n := min(b.Changes, 20)
-	leisure, err := b.leisurely(ctx, "leisure"+label, n, 0)
+	leisure, err := b.leisurely(ctx, []string{"leisure" + label}, n, 0)
 	if err != nil {
 		return err
 	}
