@@ -38,6 +38,8 @@ type connections struct {
 	temporal   client.Client
 	dispatcher *dispatch.Dispatcher
 	dns        *query.Client
+	// probe asks whether the PowerDNS on this host works.
+	probe *probe.PowerDNS
 	// reconnected holds a token when the connection to NATS stands again.
 	reconnected chan struct{}
 }
@@ -51,6 +53,7 @@ func connect(ctx context.Context, conf *config.Config, logger *slog.Logger) (*co
 		default:
 		}
 	}
+	c.probe = &probe.PowerDNS{API: c.powerDNS(), DNS: query.Local{Client: c.dns, Server: conf.PowerDNS.DNSAddress}}
 	var err error
 	if c.nats, c.jetStream, err = broker.Connect(ctx, c.broker, c.name(), logger); err != nil {
 		return nil, err
@@ -116,15 +119,10 @@ func (c *connections) powerDNS() *api.Client {
 	return api.New(c.conf.PowerDNS.APIURL, c.conf.PowerDNS.APIKey.Reveal())
 }
 
-// probe asks whether the PowerDNS on this host works.
-func (c *connections) probe() probe.PowerDNS {
-	return probe.PowerDNS{API: c.powerDNS(), DNS: query.Local{Client: c.dns, Server: c.conf.PowerDNS.DNSAddress}}
-}
-
 func (c *connections) registration(service, dnsAddress string, tags ...string) *discovery.Registration {
 	return &discovery.Registration{
 		Client: c.consul, Service: service, ID: c.conf.Host.ID, DNSAddress: dnsAddress, Tags: tags,
-		Version: version(), PDNSVersion: c.probe().Version,
+		Version: version(), PDNSVersion: c.probe.Version,
 	}
 }
 

@@ -114,7 +114,7 @@ func (p *primary) startProxy(ctx context.Context) error {
 	p.returned = append(p.returned, server.Drain)
 	p.group.Go(func() error { return server.Run(ctx) })
 	p.goRun(ctx, func(ctx context.Context) {
-		p.registration(discovery.ServiceProxy, conf.Proxy.Listen).Run(ctx, p.probe().Check)
+		p.registration(discovery.ServiceProxy, conf.Proxy.Listen).Run(ctx, p.probe.Recent)
 	})
 	return nil
 }
@@ -189,10 +189,10 @@ func (p *primary) startWorker(ctx context.Context) error {
 		flows.Run(ctx, func(context.Context) error { return nil }, func() {})
 	})
 	p.goRun(ctx, func(ctx context.Context) {
-		exports.Run(ctx, p.probe().Check, func() { p.warnOfSettings(ctx, p.logger) })
+		exports.Run(ctx, p.probe.Check, func() { p.warnOfSettings(ctx, p.logger) })
 	})
 	p.goRun(ctx, func(ctx context.Context) {
-		p.registration(discovery.ServicePrimary, p.conf.PowerDNS.DNSAddress, "primary").Run(ctx, p.probe().Check)
+		p.registration(discovery.ServicePrimary, p.conf.PowerDNS.DNSAddress, "primary").Run(ctx, p.probe.Recent)
 	})
 	return nil
 }

@@ -88,7 +88,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		case <-ctx.Done():
 			return nil
 		}
-		gated.Run(ctx, c.probe().Check, func() {
+		gated.Run(ctx, c.probe.Check, func() {
 			noticed.Notice("its worker started or its PowerDNS is back")
 			c.warnOfSettings(ctx, logger)
 		})
@@ -99,7 +99,7 @@ func runSecondary(ctx context.Context, conf *config.Config, parts *running) erro
 		return nil
 	})
 	group.Go(func() error {
-		c.registration(discovery.ServiceSecondary, conf.Secondary.AdvertiseDNSAddress, "secondary").Run(ctx, c.probe().Check)
+		c.registration(discovery.ServiceSecondary, conf.Secondary.AdvertiseDNSAddress, "secondary").Run(ctx, c.probe.Recent)
 		return nil
 	})
 	return group.Wait()

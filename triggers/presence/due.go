@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -9,6 +10,9 @@ import (
 // dueList is which secondaries are to be reconciled and when; each at most
 // once, since one more round covers whatever happened until then.
 type dueList struct {
+	// sooner holds a token when one was set that may be the first to be due.
+	sooner chan struct{}
+
 	mu sync.Mutex
 	at map[string]time.Time
 	// taken are those being started now; false once they ceased to be
@@ -16,10 +20,29 @@ type dueList struct {
 	taken map[string]bool
 }
 
+func newDueList() *dueList {
+	return &dueList{sooner: make(chan struct{}, 1), at: make(map[string]time.Time)}
+}
+
 func (d *dueList) set(id string, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at[id] = at
+	select {
+	case d.sooner <- struct{}{}:
+	default:
+	}
+}
+
+// next is when the first is due; nil, for ever, where none is.
+func (d *dueList) next() <-chan time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.at) == 0 {
+		return nil
+	}
+	first := slices.MinFunc(slices.Collect(maps.Values(d.at)), time.Time.Compare)
+	return time.After(time.Until(first))
 }
 
 // drop forgets a secondary that is not reachable any more; its return sets it

@@ -21,7 +21,6 @@ const (
 	// startTimeout bounds one start, so that a hanging Temporal holds nobody up
 	// for long.
 	startTimeout = 10 * time.Second
-	tickEvery    = 250 * time.Millisecond
 )
 
 // Dispatcher starts workflows.
@@ -47,7 +46,7 @@ type Presence struct {
 // handed to the dispatcher, again and again until Temporal took it or the
 // secondary is gone.
 func (p *Presence) Run(ctx context.Context) {
-	due := &dueList{at: make(map[string]time.Time)}
+	due := newDueList()
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(func() {
@@ -61,13 +60,12 @@ func (p *Presence) Run(ctx context.Context) {
 		})
 	})
 	state := outage.Log{Logger: p.Logger, What: "start of ReconcileSecondary"}
-	tick := time.NewTicker(tickEvery)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick.C:
+		case <-due.sooner:
+		case now := <-due.next():
 			for _, id := range due.take(now) {
 				p.start(ctx, id, due, &state)
 			}
