@@ -19,6 +19,9 @@ var encoders = sync.Pool{New: func() any {
 		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(true)))
 }}
 
+// recordBuffers are kept: to make and clear one costs as much as encoding a small zone.
+var recordBuffers = sync.Pool{New: func() any { return new([pdns.MaxRecordLen]byte) }}
+
 // writer writes the content encoding.
 type writer struct {
 	zw     *zstd.Encoder
@@ -76,7 +79,9 @@ func Encode(w io.Writer, records iter.Seq2[dns.RR, error]) (Summary, error) {
 			_ = out.close(false)
 		}
 	}()
-	buf := make([]byte, pdns.MaxRecordLen)
+	buffer := recordBuffers.Get().(*[pdns.MaxRecordLen]byte) //nolint:errcheck // the pool holds nothing else
+	defer recordBuffers.Put(buffer)
+	buf := buffer[:]
 	for rr, err := range records {
 		if err != nil {
 			return Summary{}, err

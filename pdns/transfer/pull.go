@@ -100,7 +100,9 @@ func pull(ctx context.Context, server, zone string, keep func(wire []byte) error
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 
-	in := inbound{zone: zoneWire, keep: keep, sum: newSummer()}
+	buffer := recordBuffers.Get().(*[pdns.MaxRecordLen]byte) //nolint:errcheck // the pool holds nothing else
+	defer recordBuffers.Put(buffer)
+	in := inbound{zone: zoneWire, keep: keep, sum: newSummer(), buf: buffer[:0]}
 	if err := in.run(conn, dns.Fqdn(zone)); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

@@ -69,14 +69,15 @@ func (c *countingReader) Read(p []byte) (int, error) {
 // form, each well-formed and inside the zone. A slice is good until the next.
 func readWire(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		zr := decoders.Get().(*zstd.Decoder) //nolint:errcheck // the pool holds nothing else
-		defer decoders.Put(zr)
-		defer func() { _ = zr.Reset(nil) }()
-		if err := zr.Reset(r); err != nil {
+		from := decoders.Get().(*decoder) //nolint:errcheck // the pool holds nothing else
+		defer decoders.Put(from)
+		defer func() { _ = from.zstd.Reset(nil) }()
+		if err := from.zstd.Reset(r); err != nil {
 			yield(nil, fmt.Errorf("read zone content: %w", err))
 			return
 		}
-		records, check := bufio.NewReaderSize(zr, 32<<10), contentCheck{}
+		from.buffered.Reset(from.zstd)
+		records, check := from.buffered, contentCheck{}
 		var buf []byte
 		for {
 			var err error
@@ -98,9 +99,17 @@ func readWire(r io.Reader) iter.Seq2[[]byte, error] {
 	}
 }
 
+// decoder reads a content encoding.
+type decoder struct {
+	zstd     *zstd.Decoder
+	buffered *bufio.Reader
+}
+
+// decoders are kept: to make one costs more than to read a small zone.
 var decoders = sync.Pool{New: func() any {
-	return must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+	zr := must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderMaxMemory(maxContent)))
+	return &decoder{zstd: zr, buffered: bufio.NewReaderSize(zr, 32<<10)}
 }}
 
 // readRecord reads one record into buf, which it grows where needed. io.EOF
