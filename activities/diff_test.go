@@ -131,8 +131,8 @@ func TestADifferenceIsNotApplied(t *testing.T) {
 	}
 }
 
-// A zone that is changed again within five seconds is not looked at again, however often that is.
-func TestAZoneThatWasJustChangedIsOurs(t *testing.T) {
+// A zone is looked at once in five seconds, however often it is changed.
+func TestAZoneThatWasJustLookedAtIsOurs(t *testing.T) {
 	h, counts := amending(t, 0)
 	looked := &lookedAt{SecondaryPowerDNS: h.secondary.PowerDNS}
 	h.secondary.PowerDNS = looked

@@ -10,6 +10,9 @@ import (
 // question takes PowerDNS as long as the change does.
 const oursFor = 5 * time.Second
 
+// oursKept is how long that is remembered, by the host's clock.
+const oursKept = time.Minute
+
 // ours are zones that were found to be ours, fit to have RRsets changed alone, and were
 // changed so since; with the time when they were found. The zero value is ready.
 type ours struct{ found sync.Map }
@@ -24,10 +27,10 @@ func (o *ours) at(zone string, now time.Time) (time.Time, bool) {
 	return at, now.Sub(at) < oursFor
 }
 
-// note notes when a zone was found, for as long as that counts.
+// note notes when a zone was found.
 func (o *ours) note(zone string, at time.Time) {
 	o.found.Store(zone, at)
-	time.AfterFunc(oursFor, func() { o.found.CompareAndDelete(zone, at) })
+	time.AfterFunc(oursKept, func() { o.found.CompareAndDelete(zone, at) })
 }
 
 // forget has a zone looked at again.

@@ -172,7 +172,7 @@ func (s *Secondary) ApplyZone(ctx context.Context, in ApplyZoneInput) (ApplyZone
 	return result, nil
 }
 
-// now is the time by which signatures are judged.
+// now is the time by Now.
 func (s *Secondary) now() time.Time {
 	if s.Now != nil {
 		return s.Now()

@@ -36,12 +36,14 @@ type found struct {
 func (p *PowerDNS) Check(ctx context.Context) error {
 	now := time.Now()
 	err := p.ask(ctx)
-	p.last.Store(&found{now, err})
+	if ctx.Err() == nil { // else it says nothing of PowerDNS
+		p.last.Store(&found{now, err})
+	}
 	return err
 }
 
-// Recent is Check for those who ask beside somebody who does so all the time: what was
-// found in the last 1.5 s is not asked for again.
+// Recent is Check for those who may ask beside somebody who does so all the time: what
+// was found in the last 1.5 s is not asked for again.
 func (p *PowerDNS) Recent(ctx context.Context) error {
 	if last := p.last.Load(); last != nil && time.Since(last.at) < recent {
 		return last.err

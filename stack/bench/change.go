@@ -13,6 +13,8 @@ const (
 	pace = 100 * time.Millisecond
 	// inARow is how many changes one way makes before it is the next one's turn.
 	inARow = 10
+	// rest is longer than a secondary believes what it knows of a zone, 5 s.
+	rest = 6 * time.Second
 	// warmUp changes are not counted.
 	warmUp = 5
 )
@@ -31,7 +33,7 @@ func (b *bench) changes(ctx context.Context) error {
 		return err
 	}
 	b.add(leisure.row(oneChange, "ms"))
-	rested, err := b.leisurely(ctx, restful("rest"), b.Changes, 0)
+	rested, err := b.leisurely(ctx, b.restful("rest", len(b.taking(0))), b.Changes, 0)
 	if err != nil {
 		return err
 	}
@@ -80,9 +82,9 @@ func (b *bench) rounds(n, native int) [][]*way {
 	return all
 }
 
-// restful are labels of so many zones that each is at rest for six seconds when they are changed in turns.
-func restful(label string) []string {
-	labels := make([]string, 30)
+// restful are labels of so many zones that none is changed within rest after it was when so many ways change theirs in turns.
+func (b *bench) restful(label string, ways int) []string {
+	labels := make([]string, min(b.Changes, int(rest/pace)/ways))
 	for i := range labels {
 		labels[i] = fmt.Sprintf("%s%d", label, i)
 	}

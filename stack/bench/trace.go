@@ -14,10 +14,8 @@ import (
 )
 
 const (
-	// tracedZones take turns, so that each change finds its zone's last workflow ended and starts one: then all of its hops
-	// are in its own trace.
-	tracedZones = 30
-	// tracedCheck is how soon after a change the check from outside comes, see tracedZones.
+	// tracedCheck is how soon after a change the check from outside comes: each change finds its zone's last workflow ended
+	// and starts one, so that all of its hops are in its own trace.
 	tracedCheck = time.Second
 )
 
@@ -54,8 +52,7 @@ func (b *bench) trace(ctx context.Context) error {
 func (b *bench) traced(ctx context.Context) ([]seen, error) {
 	product := b.all[0]
 	var zones []string
-	for i := range min(tracedZones, b.Changes) {
-		label := fmt.Sprintf("trace%d", i)
+	for _, label := range b.restful("trace", 1) {
 		if err := b.zones(ctx, label, []*way{product}); err != nil {
 			return nil, err
 		}
