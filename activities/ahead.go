@@ -44,6 +44,7 @@ type Ahead struct {
 	large   chan struct{}
 	// distributed are the zones whose settings need not be asked for.
 	distributed distributed
+	published   published
 
 	mu      sync.Mutex
 	zones   map[string]*headStarts
@@ -61,7 +62,7 @@ func NewAhead(ctx context.Context, p *Primary, known Known) *Ahead {
 	if known == nil {
 		known = func(string) (pdns.Version, uint64, bool) { return pdns.Version{}, 0, false }
 	}
-	p.ahead = &Ahead{primary: p, known: known, ctx: ctx, slots: make(chan struct{}, aheadAtOnce), large: make(chan struct{}, 1), zones: make(map[string]*headStarts)}
+	p.ahead = &Ahead{primary: p, known: known, ctx: ctx, published: newPublished(), slots: make(chan struct{}, aheadAtOnce), large: make(chan struct{}, 1), zones: make(map[string]*headStarts)}
 	return p.ahead
 }
 

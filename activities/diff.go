@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -25,13 +26,20 @@ type predecessor struct {
 	err     error
 }
 
-// predecessor begins to ask for the content of last. Only a change that was just
-// made is worth it: many secondaries have the version before.
+// predecessor begins to ask for the content of last, where it is not kept. Only a change
+// that was just made is worth it: many secondaries have the version before.
 func (p *Primary) predecessor(ctx context.Context, last pdns.Version, in ExportZoneInput) *predecessor {
 	if last.Version == 0 || !in.Taken || in.Proxied == pdns.ProxiedDelete || last.Deleted || last.Signed || last.Unproven() || last.Object != "" || last.Records > diffRecords {
 		return nil
 	}
 	before := &predecessor{version: last, reading: make(chan struct{})}
+	if p.ahead != nil {
+		if content := p.ahead.published.of(last); content != nil {
+			before.content = io.NopCloser(bytes.NewReader(content))
+			close(before.reading)
+			return before
+		}
+	}
 	go func() {
 		defer close(before.reading)
 		before.content, before.err = p.Versions.Open(ctx, last)

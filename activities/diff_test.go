@@ -2,6 +2,9 @@ package activities_test
 
 import (
 	"context"
+	"crypto/sha512"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/activities"
+	"github.com/pdns-distribute/pdns-distribute/pdns"
 	"github.com/pdns-distribute/pdns-distribute/pdns/api"
 	"github.com/pdns-distribute/pdns-distribute/pdns/transfer"
 )
@@ -146,6 +150,60 @@ func TestAZoneThatWasJustLookedAtIsOurs(t *testing.T) {
 		equalContent(t, h, amended)
 		now = now.Add(1700 * time.Millisecond)
 	}
+}
+
+// What a change differs from is kept where it was published from here and is small; else NATS has it.
+func TestTheContentBeforeIsKept(t *testing.T) {
+	h, counts := amending(t, 0)
+	other := *h.primary
+	other.ID = "primary-2"
+	opened := &openings{Publisher: h.primary.Versions}
+	h.primary.Versions = opened
+	activities.NewAhead(t.Context(), h.primary, nil)
+	var large []any
+	for i := range 100 {
+		large = append(large, rrset(fmt.Sprintf("h%d.%s", i, amended), "TXT", fmt.Sprintf(`"%x"`, sha512.Sum512([]byte{byte(i)}))))
+	}
+	byOther := func() {
+		set(t, amended, 25, "from elsewhere")
+		result, err := export(&other, activities.ExportZoneInput{Zone: amended, Primary: other.ID, Taken: true})
+		require.NoError(t, err)
+		require.Equal(t, activities.ExportPublished, result.Outcome)
+		_, err = apply(h.secondary, amended)
+		require.NoError(t, err)
+	}
+	grow := func() { call(t, http.MethodPatch, "/zones/"+amended, map[string]any{"rrsets": large}) }
+	for i, test := range []struct {
+		name    string
+		before  func()
+		opens   int
+		amended int
+	}{
+		{"made before there was anything to keep it", func() {}, 1, 1},
+		{"kept", func() {}, 1, 2},
+		{"another primary published since", byOther, 2, 4},
+		{"kept again", func() {}, 2, 5},
+		{"it grows, past what is told as a difference", grow, 2, 5},
+		{"it is large", func() {}, 3, 6},
+	} {
+		test.before()
+		set(t, amended, uint32(10*(i+1)), "changed")
+		distributed(t, h)
+		require.Equal(t, test.opens, opened.count, test.name)
+		require.Equal(t, test.amended, counts()["amended"], test.name)
+		equalContent(t, h, amended)
+	}
+}
+
+// openings counts the contents that are asked for.
+type openings struct {
+	activities.Publisher
+	count int
+}
+
+func (o *openings) Open(ctx context.Context, v pdns.Version) (io.ReadCloser, error) {
+	o.count++
+	return o.Publisher.Open(ctx, v)
 }
 
 // countingZones counts how often a zone is asked about.
