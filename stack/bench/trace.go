@@ -17,6 +17,8 @@ const (
 	// tracedCheck is how soon after a change the check from outside comes: each change finds its zone's last workflow ended
 	// and starts one, so that all of its hops are in its own trace.
 	tracedCheck = time.Second
+	// tracedPace is the time between changes in paces: more of them would go in batches, which start no workflow of a zone's own.
+	tracedPace = 2
 )
 
 // trace measures the hops of single changes, at leisure, by the product's own spans. Only meanwhile does it send any.
@@ -52,7 +54,7 @@ func (b *bench) trace(ctx context.Context) error {
 func (b *bench) traced(ctx context.Context) ([]seen, error) {
 	product := b.all[0]
 	var zones []string
-	for _, label := range b.restful("trace", 1) {
+	for _, label := range b.restful("trace", tracedPace) {
 		if err := b.zones(ctx, label, []*way{product}); err != nil {
 			return nil, err
 		}
@@ -68,9 +70,9 @@ func (b *bench) traced(ctx context.Context) ([]seen, error) {
 	return changes, b.quiet(ctx)
 }
 
-// watch makes changes, pace apart, in these zones in turns, and notes when each secondary answers with them.
+// watch makes changes, tracedPace apart, in these zones in turns, and notes when each secondary answers with them.
 func (b *bench) watch(ctx context.Context, w *way, zones []string) ([]seen, error) {
-	tick := time.NewTicker(pace)
+	tick := time.NewTicker(tracedPace * pace)
 	defer tick.Stop()
 	var changes []seen
 	for i := range b.Changes {
