@@ -1,9 +1,7 @@
 package activities_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -21,15 +19,7 @@ import (
 // callSecondary asks the API of the secondary's PowerDNS.
 func callSecondary(t *testing.T, method, path string, body any) {
 	t.Helper()
-	data, err := json.Marshal(body)
-	require.NoError(t, err)
-	request, err := http.NewRequestWithContext(t.Context(), method, strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0]+"/api/v1/servers/localhost"+path, bytes.NewReader(data))
-	require.NoError(t, err)
-	request.Header.Set("X-API-Key", stack.Env("SECONDARY_API_KEY"))
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	require.Less(t, response.StatusCode, 300, "%s %s", method, path)
+	callAt(t, strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0], stack.Env("SECONDARY_API_KEY"), method, path, body)
 }
 
 // Zones of all sorts that somebody else made are taken over where that is asked

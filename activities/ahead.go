@@ -44,7 +44,7 @@ type Ahead struct {
 	large   chan struct{}
 	// distributed are the zones whose settings need not be asked for.
 	distributed distributed
-	published   published
+	published   *published
 
 	mu      sync.Mutex
 	zones   map[string]*headStarts

@@ -33,12 +33,10 @@ func (p *Primary) predecessor(ctx context.Context, last pdns.Version, in ExportZ
 		return nil
 	}
 	before := &predecessor{version: last, reading: make(chan struct{})}
-	if p.ahead != nil {
-		if content := p.ahead.published.of(last); content != nil {
-			before.content = io.NopCloser(bytes.NewReader(content))
-			close(before.reading)
-			return before
-		}
+	if kept := p.ahead.kept(last); kept != nil {
+		before.content = io.NopCloser(bytes.NewReader(kept))
+		close(before.reading)
+		return before
 	}
 	go func() {
 		defer close(before.reading)
@@ -97,12 +95,10 @@ func (s *Secondary) amendable(ctx context.Context, v pdns.Version, applied pdns.
 	ctx, ended := trace.Start(ctx, "apply look")
 	defer func() { ended(err) }()
 	now := s.now()
-	if at, ours := s.ours.at(v.Zone, now); ours && !s.patching.unsettled(v.Zone) {
-		if stands := s.served(ctx, v.Zone); stands.served && stands.serial == applied.Serial {
-			return at, nil
-		}
+	found, ours := s.ours.take(v.Zone, now)
+	if ours && !s.patching.unsettled(v.Zone) && s.serves(ctx, pdns.Version{Zone: v.Zone, Serial: applied.Serial}) == nil {
+		return found, nil
 	}
-	s.ours.forget(v.Zone)
 	held, err := s.PowerDNS.Zone(ctx, v.Zone)
 	switch {
 	case err != nil:

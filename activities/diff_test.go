@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -112,7 +111,7 @@ func TestADifferenceIsNotApplied(t *testing.T) {
 		}, true, activities.AppliedForeign},
 		{"somebody else's in its place", func(t *testing.T, h hosts) {
 			require.NoError(t, h.secondary.PowerDNS.DeleteZone(t.Context(), amended))
-			onSecondary(t, http.MethodPost, "", map[string]any{"name": amended, "kind": "Native", "nameservers": []string{"ns.other.example."}})
+			callSecondary(t, http.MethodPost, "/zones", map[string]any{"name": amended, "kind": "Native", "nameservers": []string{"ns.other.example."}})
 		}, false, activities.AppliedForeign},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -230,9 +229,5 @@ func distrust(t *testing.T, h hosts, zone string) {
 // onSecondary calls the API of the secondary with SQLite.
 func onSecondary(t *testing.T, method, zone string, body any) {
 	t.Helper()
-	path := "/zones"
-	if zone != "" {
-		path += "/" + zone
-	}
-	callAt(t, strings.Split(stack.Env("SECONDARY_API_URLS"), ",")[0], stack.Env("SECONDARY_API_KEY"), method, path, body)
+	callSecondary(t, method, "/zones/"+zone, body)
 }

@@ -258,8 +258,8 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 		return ExportZoneResult{}, err
 	}
 	result, err := p.publish(ctx, next, reader, max(last.Version, in.Above), last, revision)
-	if err == nil && p.ahead != nil {
-		p.ahead.published.keep(next, content)
+	if err == nil {
+		p.ahead.keep(next, content)
 	}
 	if err == nil && last.Unproven() {
 		p.Metrics.delta(deltaReplaced)

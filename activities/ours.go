@@ -5,33 +5,45 @@ import (
 	"time"
 )
 
-// oursFor is how long a zone that PowerDNS was found to hold as one of ours is taken
-// for that where it still serves what we left. Changes often come in a row, and the
-// question takes PowerDNS as long as the change does.
-const oursFor = 5 * time.Second
-
-// oursKept is how long that is remembered, by the host's clock.
-const oursKept = time.Minute
+const (
+	// oursFor is how long a zone that PowerDNS was found to hold as one of ours is taken
+	// for that where it still serves what we left. Changes often come in a row, and the
+	// question takes PowerDNS as long as the change does.
+	oursFor = 5 * time.Second
+	// mostOurs bounds the zones that [ours] remembers, at some 100 octets each.
+	mostOurs = 10_000
+)
 
 // ours are zones that were found to be ours, fit to have RRsets changed alone, and were
-// changed so since; with the time when they were found. The zero value is ready.
-type ours struct{ found sync.Map }
+// changed so since; with the time when they were found. The zero value is empty.
+type ours struct {
+	mu    sync.Mutex
+	zones map[string]time.Time
+}
 
-// at says when a zone was found; false where it is to be looked at again.
-func (o *ours) at(zone string, now time.Time) (time.Time, bool) {
-	found, ok := o.found.Load(zone)
-	if !ok {
-		return time.Time{}, false
-	}
-	at := found.(time.Time) //nolint:errcheck // nothing else is in there
-	return at, now.Sub(at) < oursFor
+// take says when a zone was found, and forgets it: what is done with it next decides
+// whether it still counts. False where it is to be looked at.
+func (o *ours) take(zone string, now time.Time) (found time.Time, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found, ok = o.zones[zone]
+	delete(o.zones, zone)
+	return found, ok && now.Sub(found) < oursFor
 }
 
 // note notes when a zone was found.
-func (o *ours) note(zone string, at time.Time) {
-	o.found.Store(zone, at)
-	time.AfterFunc(oursKept, func() { o.found.CompareAndDelete(zone, at) })
+func (o *ours) note(zone string, found time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.zones == nil || len(o.zones) >= mostOurs {
+		o.zones = make(map[string]time.Time)
+	}
+	o.zones[zone] = found
 }
 
-// forget has a zone looked at again.
-func (o *ours) forget(zone string) { o.found.Delete(zone) }
+// forget has a zone looked at.
+func (o *ours) forget(zone string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.zones, zone)
+}

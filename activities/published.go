@@ -14,11 +14,9 @@ const (
 	publishedSize  = 2 << 10
 )
 
-// published keeps the contents of small zones that were published last, so that a
+// published are the contents of small zones that were published last, by zone, so that a
 // change's difference is told without NATS, which has enough to do just then.
-type published struct {
-	contents *lru.Cache[string, digested]
-}
+type published = lru.Cache[string, digested]
 
 // digested is a content encoding, and the digest of what it says.
 type digested struct {
@@ -26,27 +24,32 @@ type digested struct {
 	octets []byte
 }
 
-func newPublished() published {
+func newPublished() *published {
 	contents, err := lru.New[string, digested](publishedZones)
 	if err != nil { // only for a size of none
 		panic(err)
 	}
-	return published{contents}
+	return contents
 }
 
-// keep keeps v's content where it is small.
-func (p published) keep(v pdns.Version, content *spool) {
-	if v.Signed || v.Records > diffRecords || content.file != nil || content.memory.Len() > publishedSize {
-		p.contents.Remove(v.Zone)
-		return
+// keep keeps v's content where it is small. It does nothing where a is nil, as kept.
+func (a *Ahead) keep(v pdns.Version, content *spool) {
+	switch {
+	case a == nil:
+	case v.Signed || v.Records > diffRecords || content.file != nil || content.memory.Len() > publishedSize:
+		a.published.Remove(v.Zone)
+	default:
+		a.published.Add(v.Zone, digested{v.Digest, bytes.Clone(content.memory.Bytes())})
 	}
-	p.contents.Add(v.Zone, digested{v.Digest, bytes.Clone(content.memory.Bytes())})
 }
 
-// of returns v's content, nil where it is not kept. It must not be changed.
-func (p published) of(v pdns.Version) []byte {
-	if kept, ok := p.contents.Get(v.Zone); ok && kept.digest == v.Digest {
-		return kept.octets
+// kept returns v's content, nil where it is not kept. It must not be changed.
+func (a *Ahead) kept(v pdns.Version) []byte {
+	if a == nil {
+		return nil
+	}
+	if found, ok := a.published.Get(v.Zone); ok && found.digest == v.Digest {
+		return found.octets
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (b *bench) changes(ctx context.Context) error {
 		return err
 	}
 	b.add(leisure.row(oneChange, "ms"))
-	rested, err := b.leisurely(ctx, b.restful("rest", len(b.taking(0))), b.Changes, 0)
+	rested, err := b.leisurely(ctx, b.restful("rest", pace*time.Duration(len(b.taking(0)))), b.Changes, 0)
 	if err != nil {
 		return err
 	}
@@ -82,9 +82,9 @@ func (b *bench) rounds(n, native int) [][]*way {
 	return all
 }
 
-// restful are labels of so many zones that none is changed within rest after it was when so many ways change theirs in turns.
-func (b *bench) restful(label string, ways int) []string {
-	labels := make([]string, min(b.Changes, int(rest/pace)/ways))
+// restful are labels of so many zones that each is at rest when one after the other is changed, so far apart.
+func (b *bench) restful(label string, apart time.Duration) []string {
+	labels := make([]string, min(b.Changes, int(rest/apart)))
 	for i := range labels {
 		labels[i] = fmt.Sprintf("%s%d", label, i)
 	}

@@ -17,8 +17,8 @@ const (
 	// tracedCheck is how soon after a change the check from outside comes: each change finds its zone's last workflow ended
 	// and starts one, so that all of its hops are in its own trace.
 	tracedCheck = time.Second
-	// tracedPace is the time between changes in paces: more of them would go in batches, which start no workflow of a zone's own.
-	tracedPace = 2
+	// tracedPace is the time between changes: more of them would go in batches, which start no workflow of a zone's own.
+	tracedPace = 2 * pace
 )
 
 // trace measures the hops of single changes, at leisure, by the product's own spans. Only meanwhile does it send any.
@@ -72,7 +72,7 @@ func (b *bench) traced(ctx context.Context) ([]seen, error) {
 
 // watch makes changes, tracedPace apart, in these zones in turns, and notes when each secondary answers with them.
 func (b *bench) watch(ctx context.Context, w *way, zones []string) ([]seen, error) {
-	tick := time.NewTicker(tracedPace * pace)
+	tick := time.NewTicker(tracedPace)
 	defer tick.Stop()
 	var changes []seen
 	for i := range b.Changes {
