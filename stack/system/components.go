@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,8 @@ type component struct {
 	ready func(context.Context, *System) error
 	// port is the name of the port shown as the process's address.
 	port string
+	// slack is how late its timers may be; the system's default when 0.
+	slack time.Duration
 	// orderly is the signal that asks the process to end; SIGTERM when 0.
 	orderly unix.Signal
 }

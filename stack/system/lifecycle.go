@@ -153,7 +153,7 @@ func (s *System) launch(ctx context.Context, c component) error {
 		if st.Processes[c.name].alive() {
 			return nil
 		}
-		rec, err := spawn(argv, s.dir, s.LogPath(c.name))
+		rec, err := spawn(argv, s.dir, s.LogPath(c.name), c.slack)
 		if err != nil {
 			return fmt.Errorf("start %s: %w\n%s", c.name, err, s.LogTail(c.name))
 		}

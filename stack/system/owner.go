@@ -16,7 +16,7 @@ func (s *System) watchOwner(pid int) error {
 		return nil
 	}
 	argv := []string{s.programs.stack, "serve", "owner", "--dir", s.dir, "--pid", strconv.Itoa(pid)}
-	if _, err := spawn(argv, "/", s.LogPath("owner")); err != nil {
+	if _, err := spawn(argv, "/", s.LogPath("owner"), 0); err != nil {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
 	return nil

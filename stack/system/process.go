@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +21,8 @@ import (
 const pollInterval = 20 * time.Millisecond
 
 // spawn starts argv detached (a session of its own, so that a Ctrl-C meant for the starter does not reach it), its
-// output appended to logPath.
-func spawn(argv []string, dir, logPath string) (record, error) {
+// output appended to logPath. Its timers may be late by slack, 0 for the system's default.
+func spawn(argv []string, dir, logPath string, slack time.Duration) (record, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return record{}, err
@@ -30,7 +31,7 @@ func spawn(argv []string, dir, logPath string) (record, error) {
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // the process is to outlive the call that started it
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = cleanEnvironment(), dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := startWith(slack, cmd); err != nil {
 		return record{}, fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	// Reap it when it ends while we live; its end is noticed through /proc like that of any other's child.
@@ -41,6 +42,20 @@ func spawn(argv []string, dir, logPath string) (record, error) {
 	}
 	rec.StartedAt = time.Now().UTC()
 	return rec, nil
+}
+
+// startWith starts cmd with that timer slack, which a process has from the thread that starts it (PR_SET_TIMERSLACK(2const)).
+func startWith(slack time.Duration, cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	setTimerSlack(slack)
+	defer setTimerSlack(0)
+	return cmd.Start()
+}
+
+// setTimerSlack sets that of this thread, 0 for the default. A kernel that knows none goes on without.
+func setTimerSlack(slack time.Duration) {
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack.Nanoseconds()), 0, 0, 0)
 }
 
 // recordOf describes the process that has this PID now.

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"os"
 	"text/template"
+	"time"
 )
+
+// productSlack is the TimerSlackNSec= of the units in deploy/systemd.
+const productSlack = time.Millisecond
 
 // product is one process of pdns-distribute. Its name is its role in the certificates too.
 func product(name string, phase int) component {
@@ -15,7 +19,7 @@ func product(name string, phase int) component {
 		role, port = "primary", name+".proxy"
 	}
 	return component{
-		name: name, phase: phase, port: port,
+		name: name, phase: phase, port: port, slack: productSlack,
 		command: func(s *System) ([]string, error) {
 			if _, err := os.Stat(s.programs.product); err != nil {
 				return nil, fmt.Errorf("pdns-distribute is not built (%w): run stack/setup.sh, or `make demo`, which does", err)
