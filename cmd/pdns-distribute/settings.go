@@ -36,6 +36,10 @@ func unfit(role config.Role, settings map[string]string) (found []unfitSetting) 
 					"and expand-alias=yes with a resolver on every secondary"})
 		case role == config.RoleSecondary && strings.HasPrefix(name, "g") && strings.HasSuffix(name, "-dnssec") && value == "no":
 			found = append(found, unfitSetting{name + "=" + value, "signed zones are served without their signatures: set it to yes"})
+		case (name == "query-cache-ttl" || name == "negquery-cache-ttl") && value != "0":
+			found = append(found, unfitSetting{name + "=" + value, "what was changed is served, or exported, late, and an edit past the API may go unnoticed for a day: set it to 0"})
+		case role == config.RolePrimary && name == "zone-cache-refresh-interval" && value != "0":
+			found = append(found, unfitSetting{name + "=" + value, "zones that others make in the database are found late: set it to 0"})
 		}
 	}
 	return found

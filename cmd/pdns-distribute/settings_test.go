@@ -16,10 +16,13 @@ func TestUnfitSettings(t *testing.T) {
 		}
 		return lines
 	}
-	bad := map[string]string{"gmysql-dnssec": "no", "outgoing-axfr-expand-alias": "ignore-errors", "guardian": "no", "launch": "gmysql"}
+	bad := map[string]string{
+		"gmysql-dnssec": "no", "outgoing-axfr-expand-alias": "ignore-errors", "query-cache-ttl": "20", "negquery-cache-ttl": "0",
+		"zone-cache-refresh-interval": "300", "guardian": "no", "launch": "gmysql",
+	}
 	for role, want := range map[config.Role][]string{
-		config.RolePrimary:   {"outgoing-axfr-expand-alias=ignore-errors"},
-		config.RoleSecondary: {"gmysql-dnssec=no", "outgoing-axfr-expand-alias=ignore-errors"},
+		config.RolePrimary:   {"outgoing-axfr-expand-alias=ignore-errors", "query-cache-ttl=20", "zone-cache-refresh-interval=300"},
+		config.RoleSecondary: {"gmysql-dnssec=no", "outgoing-axfr-expand-alias=ignore-errors", "query-cache-ttl=20"},
 	} {
 		if got := lines(role, bad); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", role, got, want)
