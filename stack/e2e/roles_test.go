@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +12,6 @@ import (
 func testRolesApart(t *testing.T) {
 	s := startSite(t, system.Topology{Apart: true}, "")
 	t.Run("one change", func(t *testing.T) { testOneChangeApart(t, s.on(t)) })
-	t.Run("timer slack", func(t *testing.T) { testTimerSlack(t, s.on(t)) })
 	s.outages(t, []outage{
 		{"primary", "kill", shortOutage, false},
 		{"primary-trigger", "kill", shortOutage, true},
@@ -53,33 +50,6 @@ func testOneChangeApart(t *testing.T, s *site) {
 			if shown := strings.Contains(got, "\n# TYPE "+metric+" "); shown != (metric == own) {
 				t.Errorf("%s shows %s: %t", p.Name, metric, shown)
 			}
-		}
-	}
-}
-
-// testTimerSlack: every process of the product has the timer slack of its unit, so that what is measured here is what runs there.
-func testTimerSlack(t *testing.T, s *site) {
-	units := map[string]string{}
-	for _, role := range []string{"primary", "secondary"} {
-		unit, err := os.ReadFile("../../deploy/systemd/pdns-distribute-" + role + ".service")
-		must(t, err)
-		_, rest, _ := strings.Cut(string(unit), "\nTimerSlackNSec=")
-		units[role], _, _ = strings.Cut(rest, "\n")
-	}
-	processes, err := s.Processes()
-	must(t, err)
-	for _, p := range processes {
-		role, _, _ := strings.Cut(p.Name, "-")
-		unit, ours := units[role]
-		if !ours {
-			continue
-		}
-		wanted, err := time.ParseDuration(unit)
-		must(t, err)
-		got, err := os.ReadFile(fmt.Sprintf("/proc/%d/timerslack_ns", p.PID))
-		must(t, err)
-		if strings.TrimSpace(string(got)) != fmt.Sprint(wanted.Nanoseconds()) {
-			t.Errorf("%s has a timer slack of %s ns, its unit says %s", p.Name, got, unit)
 		}
 	}
 }
