@@ -25,8 +25,8 @@ type body struct {
 	scan *bodyScan // nil when nothing is sought
 	// found is what it says, once all was passed on.
 	found said
-	// last is called with the name before the last octets are passed on; its
-	// error keeps them back.
+	// last is called with the name, empty for none, before the last octets are passed
+	// on; its error keeps them back.
 	last   func(name string) error
 	err    error // of last
 	broken error // of reading from the client
@@ -79,7 +79,7 @@ func (b *body) finish() error {
 	}
 	b.found = b.scan.finish()
 	b.scan = nil
-	if b.found.name == "" || b.last == nil {
+	if b.last == nil {
 		return nil
 	}
 	return b.last(b.found.name)

@@ -171,6 +171,20 @@ func TestBodyHoldsBackItsEnd(t *testing.T) {
 	}
 }
 
+// A body that names nothing holds its end back too.
+func TestBodyWithoutAName(t *testing.T) {
+	var out bytes.Buffer
+	b := newBody(request(`{"rrsets":[]}`, 13), func(name string) error {
+		if name != "" || out.Len() == 13 {
+			t.Errorf("name %q after %q", name, out.String())
+		}
+		return errors.New("disk full")
+	}, false)
+	if _, err := io.Copy(&out, iotest.OneByteReader(b)); err == nil || out.Len() == 13 {
+		t.Errorf("%v after %q", err, out.String())
+	}
+}
+
 func TestBodyRefused(t *testing.T) {
 	refusal := errors.New("disk full")
 	for _, length := range []int64{13, -1} {

@@ -12,7 +12,7 @@ import (
 // statusClientGone is what requests count as whose client went away before the answer.
 const statusClientGone = 499
 
-// noOutbox refuses a change that could be lost. Nothing was forwarded.
+// noOutbox refuses a change that could be lost. PowerDNS did not get all of it.
 func (p *Proxy) noOutbox(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
 	p.log.Error("a change was refused since it cannot be noted durably: is the disk full, is host.state_dir writable?", "error", err)
 	w.Header().Set("Retry-After", "5")
@@ -34,8 +34,8 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	changed := x.complete(body) && !unreached(err)
-	if x.change != nil && changed {
-		w.Header().Set(HeaderChangeID, x.change.ChangeID)
+	if change := x.change.Load(); change != nil && changed {
+		w.Header().Set(HeaderChangeID, change.ChangeID)
 	}
 	p.settle(x, changed)
 	if body.broken != nil {

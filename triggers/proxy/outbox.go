@@ -19,7 +19,7 @@ import (
 const commitDelay = 200 * time.Microsecond
 
 // intent says that a request is about to change a zone. It stands in the outbox
-// from before the request is forwarded until NATS has acknowledged its event.
+// from before PowerDNS has all of the request until NATS has acknowledged its event.
 type intent struct {
 	// ChangeID is a UUID version 7, so that its order is that of time.
 	ChangeID string          `json:"change_id"`

@@ -2,8 +2,8 @@
 // Data comes from API clients and goes to PowerDNS unchanged, and the answer
 // back; after a request that changed what a zone serves, an event goes to NATS.
 //
-// No change is lost, whenever this process is killed: before such a request is
-// forwarded, its intent is on disk (the outbox), and it is removed only after
+// No change is lost, whenever this process is killed: before PowerDNS gets all of such
+// a request, its intent is on disk (the outbox), and it is removed only after
 // NATS has stored the event. Clients never wait for NATS.
 package proxy
 
@@ -131,7 +131,7 @@ type exchange struct {
 	class  class
 	start  time.Time
 	body   *body
-	change *pending // nil without an intent
+	change atomic.Pointer[pending] // nil without an intent; written as the body is read
 	// cut is set when PowerDNS took no more of the request.
 	cut atomic.Bool
 }
@@ -167,14 +167,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, ended = trace.Begin(ctx)
 	}
 	defer ended(nil)
-	if x.class.place == inBody {
+	switch x.class.place {
+	case inBody:
 		last = func(name string) error { return p.beginNamed(ctx, x, name) }
+	case inPath:
+		last = func(string) error { return p.begin(ctx, x) }
 	}
 	x.body = newBody(r, last, x.class.rrsets)
-	if x.class.place == inPath {
-		var err error
-		if x.change, err = p.relay.begin(ctx, x.class.zone, x.class.kind, x.class.later); err != nil {
-			x.body.end()
+	if x.class.place == inPath && x.body.soFar().passed {
+		if err := p.begin(ctx, x); err != nil {
 			p.noOutbox(w, r, x, err)
 			return
 		}
@@ -195,22 +196,35 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.reverse.ServeHTTP(w, r)
 }
 
+// begin writes the intent of a request that names its zone in its path: while PowerDNS,
+// which readies a thread for each connection, waits for the body, or before anything is
+// forwarded where there is none.
+func (p *Proxy) begin(ctx context.Context, x *exchange) error {
+	change, err := p.relay.begin(ctx, x.class.zone, x.class.kind, x.class.later)
+	x.change.Store(change)
+	return err
+}
+
 // beginNamed writes the intent of a request that names its zone in its body. A
 // name that is none is PowerDNS's to refuse.
-func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) (err error) {
-	if zone, bad := zoneFromName(name); bad == nil {
-		if x.change, err = p.relay.begin(ctx, zone, x.class.kind, x.class.later); err == nil && p.cfg.Revision != nil {
-			x.change.before, x.change.known = p.cfg.Revision(zone)
-		}
+func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) error {
+	zone, bad := zoneFromName(name)
+	if bad != nil {
+		return nil
 	}
+	change, err := p.relay.begin(ctx, zone, x.class.kind, x.class.later)
+	if err == nil && p.cfg.Revision != nil {
+		change.before, change.known = p.cfg.Revision(zone)
+	}
+	x.change.Store(change)
 	return err
 }
 
 // settle settles the exchange's change, if it has one. Call it after asking for
 // the body's fate: the intent may be written while the body is read.
 func (p *Proxy) settle(x *exchange, changed bool) {
-	if x.change != nil {
-		x.change.settle(changed)
+	if change := x.change.Load(); change != nil {
+		change.settle(changed)
 	}
 }
 
@@ -250,30 +264,31 @@ func (p *Proxy) answered(res *http.Response) error {
 	p.powerdns.OK()
 	p.count(res.Request, x, res.StatusCode)
 	changed := x.complete(x.body.soFar()) && x.class.changedBy(res.StatusCode)
-	if x.change == nil {
+	change := x.change.Load()
+	if change == nil {
 		if x.class.place == inBody && res.StatusCode < 300 {
 			p.metrics.unnamed.Inc()
 			p.log.Warn("PowerDNS made a zone whose name the api-proxy could not read; sync it with: pdns-distribute resync ZONE", "status", res.StatusCode)
 		}
 		return nil
 	}
-	x.change.taken = res.StatusCode/100 == 2
+	change.taken = res.StatusCode/100 == 2
 	if x.class.rrsets {
-		x.change.rrsets = x.body.says().rrsets
+		change.rrsets = x.body.says().rrsets
 	}
 	if changed {
-		res.Header.Set(HeaderChangeID, x.change.ChangeID)
+		res.Header.Set(HeaderChangeID, change.ChangeID)
 	}
-	p.log.Debug("change", "zone", x.change.Zone, "change_id", x.change.ChangeID, "kind", x.change.Kind, "status", res.StatusCode, "changed", changed)
-	if x.change.taken && changed && p.cfg.Changed != nil {
-		call := pdns.Call{Zone: x.change.Zone, Kind: x.change.Kind, ChangeID: x.change.ChangeID, RRsets: x.change.rrsets, Trace: x.change.Trace}
+	p.log.Debug("change", "zone", change.Zone, "change_id", change.ChangeID, "kind", change.Kind, "status", res.StatusCode, "changed", changed)
+	if change.taken && changed && p.cfg.Changed != nil {
+		call := pdns.Call{Zone: change.Zone, Kind: change.Kind, ChangeID: change.ChangeID, RRsets: change.rrsets, Trace: change.Trace}
 		if call.Kind == pdns.ChangeAdd {
 			says := x.body.says()
 			call.Made = says.settings
 			// With a query it may be asked to leave RRsets out. The records of an RRset that
 			// comes in parts may have different TTLs, of which the answer shows one.
-			if x.change.known && says.whole && res.Request.URL.RawQuery == "" {
-				call.Answer, call.Before = wholeAnswer(res), x.change.before
+			if change.known && says.whole && res.Request.URL.RawQuery == "" {
+				call.Answer, call.Before = wholeAnswer(res), change.before
 			}
 		}
 		p.cfg.Changed(call)

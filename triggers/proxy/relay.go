@@ -87,7 +87,7 @@ type pending struct {
 }
 
 // begin writes the intent of a change. After an error the request must not be
-// forwarded. The caller settles the change.
+// forwarded to its end. The caller settles the change.
 func (r *relay) begin(ctx context.Context, zone string, kind pdns.ChangeKind, later bool) (*pending, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
