@@ -86,6 +86,8 @@ func (a *Ahead) Settled(ctx context.Context, zone, change string) bool {
 		return false
 	}
 	select {
+	case <-start.published:
+		return true
 	case <-start.done:
 		return start.err == nil && start.result.Outcome == ExportPublished
 	case <-ctx.Done():
@@ -108,7 +110,14 @@ func (a *Ahead) run(zone string) {
 			<-a.slots
 			return
 		}
+		told, foretold := a.foretell(zone, start)
+		if foretold && !a.awaitApplies(zone, start) {
+			return
+		}
 		start.result, start.err = a.export(zone, start)
+		if foretold {
+			start.result = a.judge(told, start)
+		}
 		a.end(zone, start)
 	}
 }
@@ -207,9 +216,10 @@ type headStart struct {
 	proxied pdns.Proxied
 	// joined are later ones that this one covers too.
 	joined []*headStart
-	done   chan struct{}
-	result ExportZoneResult
-	err    error
+	// published is closed once a version was foretold, see [Ahead.foretell].
+	published, done chan struct{}
+	result          ExportZoneResult
+	err             error
 }
 
 // headStarts are those of one zone: next gathers changes, begun are under way or
@@ -236,7 +246,7 @@ func (a *Ahead) note(call pdns.Call) bool {
 	}
 	if z.next == nil {
 		a.waiting++
-		z.next = &headStart{done: make(chan struct{}), trace: call.Trace}
+		z.next = &headStart{published: make(chan struct{}), done: make(chan struct{}), trace: call.Trace}
 	}
 	z.next.changes = append(z.next.changes, call.ChangeID)
 	if len(z.begun) > 0 {

@@ -9,9 +9,10 @@ import (
 // PrimaryMetrics counts what a primary's exports found. A nil pointer counts
 // nothing, so tests need none.
 type PrimaryMetrics struct {
-	exports    *prometheus.CounterVec
-	deltas     *prometheus.CounterVec
-	serialBack prometheus.Counter
+	exports      *prometheus.CounterVec
+	deltas       *prometheus.CounterVec
+	foretellings *prometheus.CounterVec
+	serialBack   prometheus.Counter
 }
 
 // What became of changes of big zones on a primary that might be published alone,
@@ -24,6 +25,15 @@ const (
 	deltaReplaced = "replaced"
 )
 
+// What was found of versions of small zones that were published before the zone was read.
+const (
+	foretoldRight = "right"
+	// foretoldMore: the zone said more by then, which was published as well.
+	foretoldMore = "more"
+	// foretoldUnread: it could not be read; the sync does so.
+	foretoldUnread = "unread"
+)
+
 // NewPrimaryMetrics registers the metrics of a primary's activities.
 func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 	m := &PrimaryMetrics{
@@ -33,11 +43,14 @@ func NewPrimaryMetrics(r prometheus.Registerer) *PrimaryMetrics {
 		deltas: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pdnsdist_deltas_total", Help: "Delta versions of big zones by what became of them (made, proven, replaced), and changes that could have been one (refused).",
 		}, []string{"result"}),
+		foretellings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pdnsdist_foretold_total", Help: "Versions of small zones published before the zone was read, by what that found (right, more, unread).",
+		}, []string{"result"}),
 		serialBack: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pdnsdist_serial_went_back_total", Help: "Versions published with a lower serial than the one before (restored backup).",
 		}),
 	}
-	r.MustRegister(m.exports, m.deltas, m.serialBack)
+	r.MustRegister(m.exports, m.deltas, m.foretellings, m.serialBack)
 	return m
 }
 
@@ -54,6 +67,12 @@ func (m *PrimaryMetrics) exported(outcome string, err error) {
 func (m *PrimaryMetrics) delta(result string) {
 	if m != nil {
 		m.deltas.WithLabelValues(result).Inc()
+	}
+}
+
+func (m *PrimaryMetrics) foretold(result string) {
+	if m != nil {
+		m.foretellings.WithLabelValues(result).Inc()
 	}
 }
 

@@ -66,8 +66,11 @@ type Primary struct {
 	DNSAddress string
 	PowerDNS   PrimaryPowerDNS
 	// Source and Absence are asked for deltas.
-	Source   RRsetSource
-	Absence  AbsenceAsker
+	Source  RRsetSource
+	Absence AbsenceAsker
+	// Answers is asked for what has changed of a small zone, past the packet cache.
+	// Where it is nil, each is read as a whole.
+	Answers  SigningAsker
 	Versions Publisher
 	Peers    Peers
 	// Guard is asked before a zone is deleted or shrinks.

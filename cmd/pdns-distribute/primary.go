@@ -229,7 +229,7 @@ func (p *primary) newExports(ctx context.Context) *activities.Primary {
 	}
 	return &activities.Primary{
 		ID: conf.Host.ID, DNSAddress: conf.PowerDNS.DNSAddress, PowerDNS: p.powerDNS(), Versions: p.versions,
-		Source: p.powerDNS(), Absence: p.dns,
+		Source: p.powerDNS(), Absence: p.dns, Answers: &query.Client{Uncached: true},
 		Peers: presence{consul: p.consul, self: conf.Host.ID}, SpoolDir: filepath.Join(conf.Host.StateDir, "spool"),
 		Timing:    activities.Timing{MinInterval: conf.Sync.MinInterval, EventCheckWait: conf.Sync.EventCheckWait, MaxLag: conf.Primary.MaxLag},
 		Selection: pdns.Selection(conf.Zones),

@@ -22,8 +22,36 @@ func Diff(zone string, was, is io.Reader) ([]pdns.RRset, error) {
 	if err := errors.Join(before.read(was), after.read(is)); err != nil {
 		return nil, fmt.Errorf("compare contents of zone %s: %w", zone, err)
 	}
-	changed := before.differing(after)
-	if why := pdns.Unhinges(zone, changed, before.owners(), after.owners()); why != "" {
+	return before.change(zone, after)
+}
+
+// DiffAnswers returns what [Diff] would, where these RRsets of the zone are by now as a
+// server has answered for each, with no record where it has none, and nothing else has
+// changed. An error also says that the answers may not be the zone's RRsets.
+func DiffAnswers(zone string, was io.Reader, answers map[pdns.RRsetName][]dns.RR) ([]pdns.RRset, error) {
+	before := listing{}
+	if err := before.read(was); err != nil {
+		return nil, fmt.Errorf("compare answers with the content of zone %s: %w", zone, err)
+	}
+	for name := range before {
+		if strings.HasPrefix(name.Name, "*.") {
+			return nil, fmt.Errorf("compare answers with the content of zone %s: %s may be what is answered with", zone, name.Name)
+		}
+	}
+	after := maps.Clone(before)
+	for name, rrs := range answers {
+		delete(after, name)
+		for _, rr := range rrs {
+			after.add(rr)
+		}
+	}
+	return before.change(zone, after)
+}
+
+// change is what leads from one content of a zone to another, as [pdns.Diff] has it.
+func (l listing) change(zone string, after listing) ([]pdns.RRset, error) {
+	changed := l.differing(after)
+	if why := pdns.Unhinges(zone, changed, l.owners(), after.owners()); why != "" {
 		return nil, fmt.Errorf("compare contents of zone %s: %s", zone, why)
 	}
 	sets, size := make([]pdns.RRset, 0, len(changed)), 0
@@ -50,14 +78,18 @@ func (l listing) read(content io.Reader) error {
 		if err != nil {
 			return err
 		}
-		head := rr.Header()
-		name := pdns.RRsetName{Name: dns.CanonicalName(head.Name), Type: dns.Type(head.Rrtype).String()}
-		if l[name] == nil {
-			l[name] = make(map[string]dns.RR)
-		}
-		l[name][rr.String()] = rr
+		l.add(rr)
 	}
 	return nil
+}
+
+func (l listing) add(rr dns.RR) {
+	head := rr.Header()
+	name := pdns.RRsetName{Name: dns.CanonicalName(head.Name), Type: dns.Type(head.Rrtype).String()}
+	if l[name] == nil {
+		l[name] = make(map[string]dns.RR)
+	}
+	l[name][rr.String()] = rr
 }
 
 func (l listing) owners() pdns.Owners {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pdns-distribute/pdns-distribute/pdns"
@@ -86,5 +87,59 @@ func TestDiffThatIsNotTold(t *testing.T) {
 	}
 	broken, _ := encoded(t, soa1, top)
 	_, err := Diff("example.org.", strings.NewReader("rubbish"), broken)
+	require.Error(t, err)
+}
+
+// What a server answers, put into the content as it was, gives the content as it is.
+func TestDiffAnswers(t *testing.T) {
+	rr := func(line string) dns.RR {
+		record, err := dns.NewRR(line)
+		require.NoError(t, err)
+		return record
+	}
+	was := []string{
+		soa1, "example.org. 60 IN NS ns1.example.org.", "WWW.example.org. 60 IN A 192.0.2.1", "www.example.org. 60 IN TXT stays", "old.example.org. 60 IN A 192.0.2.3",
+	}
+	named := func(name, kind string) pdns.RRsetName { return pdns.RRsetName{Name: name + "example.org.", Type: kind} }
+	for _, c := range []struct {
+		name    string
+		also    []string
+		answers map[pdns.RRsetName][]dns.RR
+		is      []string
+		why     string
+	}{
+		{
+			name: "replaced", answers: map[pdns.RRsetName][]dns.RR{named("www.", "A"): {rr("www.example.org. 30 IN A 192.0.2.7"), rr("www.example.org. 30 IN A 192.0.2.8")}},
+			is: []string{was[1], "www.example.org. 30 IN A 192.0.2.7", "www.example.org. 30 IN A 192.0.2.8", was[3], was[4]},
+		},
+		{name: "as it was", answers: map[pdns.RRsetName][]dns.RR{named("www.", "A"): {rr(was[2])}}, is: was[1:]},
+		{name: "gone", answers: map[pdns.RRsetName][]dns.RR{named("old.", "A"): nil}, is: was[1:4]},
+		{name: "new", answers: map[pdns.RRsetName][]dns.RR{named("_a.www.", "TXT"): {rr(`_a.www.example.org. 60 IN TXT "a \"b\""`)}}, is: append(was[1:5:5], `_a.www.example.org. 60 IN TXT "a \"b\""`)},
+		{
+			name: "a CNAME for an address", answers: map[pdns.RRsetName][]dns.RR{named("old.", "A"): nil, named("old.", "CNAME"): {rr("old.example.org. 60 IN CNAME a.")}},
+			is: append(was[1:4:4], "old.example.org. 60 IN CNAME a."),
+		},
+		{name: "what a wildcard may answer", also: []string{"*.example.org. 60 IN A 192.0.2.9"}, answers: map[pdns.RRsetName][]dns.RR{named("old.", "A"): {rr("old.example.org. 60 IN A 192.0.2.9")}}, why: "*.example.org. may be"},
+		{name: "an empty non-terminal", answers: map[pdns.RRsetName][]dns.RR{named("a.b.", "A"): {rr("a.b.example.org. 60 IN A 192.0.2.9")}}, why: "where nothing is"},
+		{name: "what PowerDNS works out", also: []string{"lua.example.org. 60 IN TYPE65402 \\# 1 00"}, answers: map[pdns.RRsetName][]dns.RR{named("lua.", "A"): {rr("lua.example.org. 60 IN A 192.0.2.9")}}, why: "TYPE65402"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before, _ := encoded(t, append(was[:5:5], c.also...)...)
+			whole := bytes.Clone(before.Bytes())
+			c.answers[named("", "SOA")] = []dns.RR{rr(soa2)}
+			sets, err := DiffAnswers("example.org.", before, c.answers)
+			if c.why != "" {
+				require.ErrorContains(t, err, c.why)
+				require.Empty(t, sets)
+				return
+			}
+			require.NoError(t, err)
+			_, want := encoded(t, append([]string{soa2}, c.is...)...)
+			have, err := Summarize(Merge(io.NopCloser(bytes.NewReader(whole)), sets))
+			require.NoError(t, err)
+			require.Equal(t, want.Digest, have.Digest)
+		})
+	}
+	_, err := DiffAnswers("example.org.", strings.NewReader("rubbish"), nil)
 	require.Error(t, err)
 }

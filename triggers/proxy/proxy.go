@@ -207,16 +207,14 @@ func (p *Proxy) begin(ctx context.Context, x *exchange) error {
 
 // beginNamed writes the intent of a request that names its zone in its body. A
 // name that is none is PowerDNS's to refuse.
-func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) error {
-	zone, bad := zoneFromName(name)
-	if bad != nil {
-		return nil
+func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) (err error) {
+	if zone, bad := zoneFromName(name); bad == nil {
+		var change *pending
+		if change, err = p.relay.begin(ctx, zone, x.class.kind, x.class.later); err == nil && p.cfg.Revision != nil {
+			change.before, change.known = p.cfg.Revision(zone)
+		}
+		x.change.Store(change)
 	}
-	change, err := p.relay.begin(ctx, zone, x.class.kind, x.class.later)
-	if err == nil && p.cfg.Revision != nil {
-		change.before, change.known = p.cfg.Revision(zone)
-	}
-	x.change.Store(change)
 	return err
 }
 
