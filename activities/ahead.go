@@ -14,7 +14,7 @@ import (
 const (
 	// aheadAtOnce is how many zones are exported ahead at the same time.
 	aheadAtOnce = 4
-	// aheadShort is how long one of these takes its place. What takes longer, of a
+	// aheadShort is how long one of these takes its place, for each of its two steps. What takes longer, of a
 	// large zone, goes on in the one place for such, since to begin anew would have
 	// PowerDNS read all of it twice; it is left to the sync where that is taken.
 	aheadShort = 2 * time.Second
@@ -77,9 +77,9 @@ func (a *Ahead) Changed(call pdns.Call) {
 	}
 }
 
-// Settled returns once the export ahead that covers a change has ended, at once
-// where there is none, and whether it has published something. What Temporal does
-// for the change need not compete with it.
+// Settled returns once the export ahead that covers a change has published something, or
+// has ended, at once where there is none, and whether it has. What Temporal does for the
+// change need not compete with it.
 func (a *Ahead) Settled(ctx context.Context, zone, change string) bool {
 	start := a.covering(zone, []string{change})
 	if start == nil {
@@ -112,12 +112,15 @@ func (a *Ahead) run(zone string) {
 		}
 		told, foretold := a.foretell(zone, start)
 		if foretold && !a.awaitApplies(zone, start) {
+			start.err = context.Cause(a.ctx)
+			a.end(zone, start)
 			return
 		}
 		start.result, start.err = a.export(zone, start)
 		if foretold {
 			start.result = a.judge(told, start)
 		}
+		a.primary.Metrics.exported(start.result.Outcome, start.err)
 		a.end(zone, start)
 	}
 }
@@ -132,9 +135,7 @@ func (a *Ahead) export(zone string, start *headStart) (ExportZoneResult, error) 
 		a.holdPlace(ended, cancel)
 	}()
 	defer func() { close(ended); <-left }()
-	result, err := a.exportAfter(ctx, zone, start)
-	a.primary.Metrics.exported(result.Outcome, err)
-	return result, err
+	return a.exportAfter(ctx, zone, start)
 }
 
 // holdPlace returns once the export has ended, and cancels it where it takes long

@@ -20,6 +20,9 @@ const (
 	// mostForetold is how many RRsets PowerDNS is asked for: of more, an AXFR says as
 	// soon what they are.
 	mostForetold = 4
+	// askWithin bounds these questions, which take less than a millisecond: an AXFR
+	// does not wait for a datagram that was lost.
+	askWithin = 50 * time.Millisecond
 	// readAfter is how long after a version was foretold the zone is read. Until then
 	// secondaries that share this host's processors have applied it.
 	readAfter = 20 * time.Millisecond
@@ -51,13 +54,21 @@ func (a *Ahead) foretell(zone string, start *headStart) (told ExportZoneResult, 
 
 // foretellAfter foretells what known has made of last, whose content is kept.
 func (a *Ahead) foretellAfter(ctx context.Context, last pdns.Version, revision uint64, kept []byte, known hints) (ExportZoneResult, error) {
+	before, err := transfer.ReadBefore(last.Zone, bytes.NewReader(kept))
+	if err != nil {
+		return ExportZoneResult{}, err
+	}
 	answers, err := a.primary.askFor(ctx, last, known)
 	if err != nil {
 		return ExportZoneResult{}, err
 	}
-	sets, err := transfer.DiffAnswers(last.Zone, bytes.NewReader(kept), answers)
-	if err != nil {
+	sets, err := before.Diff(answers)
+	switch {
+	case err != nil:
 		return ExportZoneResult{}, err
+	case len(sets) < len(answers):
+		// So something else may have moved the serial.
+		return ExportZoneResult{}, errors.New("an RRset that a call named is as it was, its change may have been read before")
 	}
 	content := newSpool(a.primary.SpoolDir)
 	defer content.Close() //nolint:errcheck // it is too small for a file
@@ -94,6 +105,8 @@ func (a *Ahead) foretellAfter(ctx context.Context, last pdns.Version, revision u
 func (p *Primary) askFor(ctx context.Context, last pdns.Version, known hints) (answers map[pdns.RRsetName][]dns.RR, err error) {
 	ctx, ended := trace.Start(ctx, "foretell ask")
 	defer func() { ended(err) }()
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	names := []pdns.RRsetName{{Name: last.Zone, Type: "SOA"}}
 	for _, hint := range known.rrsets {
 		if why := pdns.Patchable(last.Zone, hint); why != "" {
@@ -172,13 +185,18 @@ func (a *Ahead) awaitApplies(zone string, start *headStart) bool {
 }
 
 // judge is the result of a head start that has foretold a version, once the zone was read.
+// Where that has found nothing else, the publication counts for the changes before it, as
+// it kept all others from publishing what they had read; for those that were joined since
+// it does not: nothing was written after these.
 func (a *Ahead) judge(told ExportZoneResult, start *headStart) ExportZoneResult {
 	switch {
 	case start.err != nil:
 		a.primary.Metrics.foretold(foretoldUnread)
 	case start.result.Outcome == ExportUnchanged && start.result.Version.Version == told.Version.Version:
 		a.primary.Metrics.foretold(foretoldRight)
-		return told // so it was published
+		if len(start.joined) == 0 {
+			return told
+		}
 	default:
 		a.primary.Metrics.foretold(foretoldMore)
 	}

@@ -23,8 +23,13 @@ const foretold = "foretold.example."
 type foretelling struct {
 	hosts
 	ahead    *activities.Ahead
+	end      context.CancelFunc // of ahead
 	registry *prometheus.Registry
 	changes  int
+	// other is another primary of the same database.
+	other *activities.Primary
+	// lagging is what this host knows of the zone, if that is not the newest version.
+	lagging *activities.ExportZoneResult
 }
 
 func newForetelling(t *testing.T, number int, settings map[string]any) *foretelling {
@@ -33,7 +38,15 @@ func newForetelling(t *testing.T, number int, settings map[string]any) *foretell
 	f.primary.Metrics = activities.NewPrimaryMetrics(f.registry)
 	f.primary.Guard.MayHold = func(string) bool { return false }
 	f.primary.Answers = &query.Client{Uncached: true}
-	f.ahead = activities.NewAhead(t.Context(), f.primary, func(zone string) (pdns.Version, uint64, bool) {
+	other := *f.primary
+	other.ID = "primary-2"
+	f.other = &other
+	ctx, cancel := context.WithCancel(t.Context())
+	f.end = cancel
+	f.ahead = activities.NewAhead(ctx, f.primary, func(zone string) (pdns.Version, uint64, bool) {
+		if f.lagging != nil {
+			return f.lagging.Version, f.lagging.Revision, true
+		}
 		v, revision, err := f.store.Newest(context.WithoutCancel(t.Context()), zone)
 		return v, revision, err == nil
 	})
@@ -175,18 +188,31 @@ func TestWhatIsNotForetold(t *testing.T) {
 			return value(t, f)
 		}},
 		{"another primary has published since", nil, func(t *testing.T, f *foretelling) []pdns.RRsetName {
-			other := *f.primary
-			other.ID = "primary-2"
 			f.patched(t, rrset("c."+foretold, "A", "192.0.2.1"))
-			_, err := export(&other, activities.ExportZoneInput{Zone: foretold, Primary: other.ID, Taken: true})
+			_, err := export(f.other, activities.ExportZoneInput{Zone: foretold, Primary: f.other.ID, Taken: true})
 			require.NoError(t, err)
 			return value(t, f)
+		}},
+		{"another primary has published since, and this host does not know yet", nil, func(t *testing.T, f *foretelling) []pdns.RRsetName {
+			known, err := export(f.primary, activities.ExportZoneInput{Zone: foretold})
+			require.NoError(t, err)
+			f.lagging = &known
+			_, err = export(f.other, activities.ExportZoneInput{Zone: foretold, Primary: f.other.ID, Above: known.Version.Version})
+			require.NoError(t, err)
+			return value(t, f)
+		}},
+		{"a call that was read before, and one that nobody told of yet", nil, func(t *testing.T, f *foretelling) []pdns.RRsetName {
+			hints := value(t, f)
+			_, err := export(f.primary, activities.ExportZoneInput{Zone: foretold})
+			require.NoError(t, err)
+			f.patched(t, rrset("c."+foretold, "A", "192.0.2.1"))
+			return hints
 		}},
 		{"it was signed meanwhile", nil, func(t *testing.T, f *foretelling) []pdns.RRsetName {
 			call(t, http.MethodPost, "/zones/"+foretold+"/cryptokeys", map[string]any{"keytype": "csk", "active": true})
 			return value(t, f)
 		}},
-		{"PowerDNS answers no questions", nil, func(t *testing.T, f *foretelling) []pdns.RRsetName {
+		{"PowerDNS cannot answer", nil, func(t *testing.T, f *foretelling) []pdns.RRsetName {
 			f.primary.Answers = failing{f.primary.Answers}
 			return value(t, f)
 		}},
@@ -203,7 +229,10 @@ func TestWhatIsNotForetold(t *testing.T) {
 // failing answers as a PowerDNS does that cannot read its database now.
 type failing struct{ activities.SigningAsker }
 
-func (failing) SignedSet(context.Context, string, string, uint16) (query.SignedSet, error) {
+func (f failing) SignedSet(ctx context.Context, server, name string, rrtype uint16) (query.SignedSet, error) {
+	if rrtype == dns.TypeSOA {
+		return f.SigningAsker.SignedSet(ctx, server, name, rrtype)
+	}
 	return query.SignedSet{Rcode: dns.RcodeServerFailure, Authoritative: true}, nil
 }
 
@@ -274,4 +303,55 @@ func (m *meanwhile) SignedSet(ctx context.Context, server, name string, rrtype u
 		m.then()
 	}
 	return answer, err
+}
+
+// What was joined before the read and changed nothing is looked at again where something else was published: nothing kept an
+// export that had read the zone before from that.
+func TestAChangeBeforeTheReadMayHaveChangedNothing(t *testing.T) {
+	f := newForetelling(t, 0, nil)
+	second := make(chan string, 1)
+	f.primary.Answers = &meanwhile{SigningAsker: f.primary.Answers, then: func() { second <- f.told() }}
+	f.patched(t, rrset("a."+foretold, "A", "192.0.2.9"))
+	change := f.told(named("a."+foretold, "A"))
+	ids := []string{change, <-second}
+	in := activities.ExportZoneInput{Zone: foretold, Primary: f.primary.ID, Changes: ids}
+	unchanged, err := export(f.primary, in)
+	require.NoError(t, err)
+	require.Equal(t, activities.ExportUnchanged, unchanged.Outcome)
+	require.Equal(t, map[string]float64{"right": 1}, f.counts(t))
+
+	tombstone := pdns.Version{Zone: foretold, Version: unchanged.Version.Version + 1, Deleted: true, Publisher: f.primary.ID}
+	_, err = f.store.Publish(t.Context(), tombstone, nil, unchanged.Revision)
+	require.NoError(t, err)
+	f.exported(t, ids...)
+}
+
+// A zone that is deleted before the read is gone.
+func TestADeletionBeforeTheRead(t *testing.T) {
+	f := newForetelling(t, 0, nil)
+	second := make(chan string, 1)
+	f.primary.Answers = &meanwhile{SigningAsker: f.primary.Answers, then: func() {
+		call(t, http.MethodDelete, "/zones/"+foretold, nil)
+		f.ahead.Changed(pdns.Call{Zone: foretold, Kind: pdns.ChangeDelete, ChangeID: "delete"})
+		second <- "delete"
+	}}
+	f.patched(t, rrset("a."+foretold, "A", "192.0.2.9"))
+	change := f.told(named("a."+foretold, "A"))
+	result, err := export(f.primary, activities.ExportZoneInput{Zone: foretold, Primary: f.primary.ID, Changes: []string{change, <-second}})
+	require.NoError(t, err)
+	require.True(t, result.Version.Deleted)
+	applied, err := apply(f.secondary, foretold)
+	require.NoError(t, err)
+	require.Equal(t, activities.AppliedDelete, applied.Outcome)
+}
+
+// A process that ends before the read lets nobody wait for that.
+func TestTheEndBeforeTheRead(t *testing.T) {
+	f := newForetelling(t, 0, nil)
+	f.patched(t, rrset("a."+foretold, "A", "192.0.2.9"))
+	change := f.told(named("a."+foretold, "A"))
+	require.True(t, f.ahead.Settled(t.Context(), foretold, change))
+	f.end()
+	_, err := export(f.primary, activities.ExportZoneInput{Zone: foretold, Primary: f.primary.ID, Changes: []string{change}})
+	require.NoError(t, err)
 }

@@ -12,9 +12,9 @@ import (
 // entry beside the content.
 const MaxDiffSize = 8 << 10
 
-// Diff says how the content of a version differs from that of the one before. Both
-// were read as a whole, so that it is exact, other than a [Delta]: a secondary that
-// stands at From needs no transfer, and whoever stands elsewhere takes the content.
+// Diff says how the content of a version differs from that of the one before. Both are
+// at hand, so that it is exact, other than a [Delta]: a secondary that stands at From
+// needs no transfer, and whoever stands elsewhere takes the content.
 type Diff struct {
 	From DeltaStep `json:"from"`
 	// Sets are the RRsets that differ, each as it is now, the SOA among them; those

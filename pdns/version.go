@@ -19,7 +19,7 @@ type Version struct {
 	// edited serial where SOA-EDIT is set. Zero in a tombstone.
 	Serial uint32 `json:"serial"`
 	// Digest is the hex SHA-384 of the content, see [Digester]. Empty in a
-	// tombstone, and while nobody has read the whole zone, see [Delta].
+	// tombstone, and in one that has no content of its own, see [Delta].
 	Digest string `json:"digest,omitempty"`
 	// Records is the number of records, the SOA counted once.
 	Records int `json:"records"`

@@ -251,7 +251,8 @@ type Secondary struct {
 // Sync is the section [sync].
 type Sync struct {
 	// MinInterval is the least time between two exports of a zone, 0s to 1m. The
-	// first change goes at once.
+	// first change goes at once; what is published of it before the zone is read, and
+	// that read, count as one.
 	MinInterval time.Duration `mapstructure:"min_interval"`
 	// EventCheckWait is how long after a change every secondary is asked by DNS
 	// whether it serves it, 1s to 1h.

@@ -25,27 +25,49 @@ func Diff(zone string, was, is io.Reader) ([]pdns.RRset, error) {
 	return before.change(zone, after)
 }
 
-// DiffAnswers returns what [Diff] would, where these RRsets of the zone are by now as a
-// server has answered for each, with no record where it has none, and nothing else has
-// changed. An error also says that the answers may not be the zone's RRsets.
-func DiffAnswers(zone string, was io.Reader, answers map[pdns.RRsetName][]dns.RR) ([]pdns.RRset, error) {
-	before := listing{}
-	if err := before.read(was); err != nil {
-		return nil, fmt.Errorf("compare answers with the content of zone %s: %w", zone, err)
+// Before is the content that a zone had, to compare with what a server answers by now.
+type Before struct {
+	zone string
+	listing
+}
+
+// ReadBefore reads a content encoding into memory. The error also says why answers may
+// not tell what the zone has: a wildcard answers for names that are gone.
+func ReadBefore(zone string, content io.Reader) (*Before, error) {
+	before := &Before{zone: zone, listing: listing{}}
+	err := before.read(content)
+	if err == nil {
+		err = noWildcard(before.listing)
 	}
-	for name := range before {
-		if strings.HasPrefix(name.Name, "*.") {
-			return nil, fmt.Errorf("compare answers with the content of zone %s: %s may be what is answered with", zone, name.Name)
-		}
+	if err != nil {
+		return nil, fmt.Errorf("content of zone %s: %w", zone, err)
 	}
-	after := maps.Clone(before)
+	return before, nil
+}
+
+// Diff returns what [Diff] would, where these RRsets of the zone are by now as a server has
+// answered for each, with no record where it has none, and nothing else has changed.
+func (b *Before) Diff(answers map[pdns.RRsetName][]dns.RR) ([]pdns.RRset, error) {
+	after := maps.Clone(b.listing)
 	for name, rrs := range answers {
 		delete(after, name)
 		for _, rr := range rrs {
 			after.add(rr)
 		}
 	}
-	return before.change(zone, after)
+	if err := noWildcard(after); err != nil {
+		return nil, fmt.Errorf("answers for zone %s: %w", b.zone, err)
+	}
+	return b.change(b.zone, after)
+}
+
+func noWildcard(l listing) error {
+	for name := range l {
+		if strings.HasPrefix(name.Name, "*.") {
+			return fmt.Errorf("%s may be what is answered with", name.Name)
+		}
+	}
+	return nil
 }
 
 // change is what leads from one content of a zone to another, as [pdns.Diff] has it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -268,6 +269,25 @@ func TestClientBreaksOffItsBody(t *testing.T) {
 	p.idle()
 	if len(js.list()) > 0 {
 		t.Errorf("events: %+v", js.list())
+	}
+}
+
+// TestAnswerBeforeTheEnd of the request: what is passed on after it, PowerDNS does not take.
+func TestAnswerBeforeTheEnd(t *testing.T) {
+	p := start(t, testConfig(t, "http://127.0.0.1:1", &fakeNATS{}))
+	x := &exchange{class: classify("PATCH", zonePath)}
+	x.body = newBody(request(`{"rrsets":[]}`, 13), func(string) error { return p.begin(t.Context(), x) }, true)
+	req := httptest.NewRequestWithContext(context.WithValue(t.Context(), exchangeKey{}, x), "PATCH", zonePath, nil)
+	if err := p.answered(&http.Response{StatusCode: http.StatusInternalServerError, Request: req}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, x.body); err != nil || x.change.Load() == nil {
+		t.Fatalf("the rest did not come through, so that nothing was tried: %v", err)
+	}
+	p.settle(x, x.complete(x.body.end()))
+	p.idle()
+	if n := p.metric("pdnsdist_proxy_changes_total", "modified"); n != 0 {
+		t.Errorf("%g changes", n)
 	}
 }
 

@@ -17,7 +17,7 @@ func (p *Proxy) noOutbox(w http.ResponseWriter, r *http.Request, x *exchange, er
 	p.log.Error("a change was refused since it cannot be noted durably: is the disk full, is host.state_dir writable?", "error", err)
 	w.Header().Set("Retry-After", "5")
 	p.refuse(w, r, x, http.StatusServiceUnavailable,
-		"api-proxy: this change cannot be noted durably and was not forwarded, nothing was changed; see to the disk of host.state_dir: "+err.Error())
+		"api-proxy: this change cannot be noted durably and was not forwarded to its end, nothing was changed; see to the disk of host.state_dir: "+err.Error())
 }
 
 // failed answers for PowerDNS when it gave no answer.

@@ -25,7 +25,7 @@ type intent struct {
 	ChangeID string          `json:"change_id"`
 	Zone     string          `json:"zone"`
 	Kind     pdns.ChangeKind `json:"kind"`
-	// CreatedAt is when the request came.
+	// CreatedAt is when the request had come, but for its last octets.
 	CreatedAt time.Time `json:"created_at"`
 	// Later asks for a second event some time after the first: PowerDNS carries
 	// the change out after it answered.

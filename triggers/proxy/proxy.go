@@ -58,9 +58,9 @@ type Config struct {
 	// none, and whether that is known here without asking. Optional: without it
 	// Changed gets no answers to creations.
 	Revision func(zone string) (uint64, bool)
-	// Settled returns once what Changed began for a change has ended, or with ctx,
-	// and whether secondaries now have something to apply. Optional: without it
-	// events go out at once.
+	// Settled returns once what Changed began for a change has published something, has
+	// ended, or with ctx, and whether secondaries now have something to apply. Optional:
+	// without it events go out at once.
 	Settled func(ctx context.Context, zone, changeID string) bool
 	// Prove proves that the events are of a proxy of ours. Optional: without it
 	// nobody can tell them from those of other programs.
@@ -261,6 +261,9 @@ func (p *Proxy) answered(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
 	p.powerdns.OK()
 	p.count(res.Request, x, res.StatusCode)
+	if !x.body.soFar().passed {
+		x.cut.Store(true) // it has answered, and takes no more
+	}
 	changed := x.complete(x.body.soFar()) && x.class.changedBy(res.StatusCode)
 	change := x.change.Load()
 	if change == nil {

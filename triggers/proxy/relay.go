@@ -20,7 +20,7 @@ const (
 	maxPublishing = 64
 	// publishTimeout bounds that wait; after it the intent stays for a drain.
 	publishTimeout = 2 * time.Second
-	// headStartWithin bounds the wait for a change's head start before its event, and
+	// headStartWithin bounds the wait for what a change's head start publishes before its event, and
 	// lead is how long secondaries then have to apply what it published.
 	headStartWithin = 100 * time.Millisecond
 	lead            = 25 * time.Millisecond
@@ -163,8 +163,8 @@ func merge(same []intent) (intent, error) {
 	return event, nil
 }
 
-// awaitHeadStart lets the head start of a change end first, if there is one, and the
-// secondaries take what came of it, but not for long: the event, and the workflow that
+// awaitHeadStart lets the head start of a change publish first, if there is one, and the
+// secondaries take that, but not for long: the event, and the workflow that
 // it starts, take as much CPU time as all of that, where they share a host.
 func (r *relay) awaitHeadStart(i intent) {
 	if r.settled == nil || !i.taken {
