@@ -14,9 +14,10 @@ import (
 const (
 	// aheadAtOnce is how many zones are exported ahead at the same time.
 	aheadAtOnce = 4
-	// aheadShort is how long one of these takes its place, for each of its two steps. What takes longer, of a
-	// large zone, goes on in the one place for such, since to begin anew would have
-	// PowerDNS read all of it twice; it is left to the sync where that is taken.
+	// aheadShort is how long one of these takes its place, for each of its two steps.
+	// What takes longer, of a large zone, goes on in the one place for such, since to
+	// begin anew would have PowerDNS read all of it twice; it is left to the sync where
+	// that is taken.
 	aheadShort = 2 * time.Second
 	// aheadWithin bounds the export of a large zone.
 	aheadWithin = 10 * time.Minute

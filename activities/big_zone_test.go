@@ -23,9 +23,23 @@ const bigZone = "big.example."
 // the secondary, and changes it.
 type bigHosts struct {
 	hosts
-	ahead    *activities.Ahead
+	telling
 	registry *prometheus.Registry
-	changes  int
+}
+
+// telling tells ahead of calls that change a zone.
+type telling struct {
+	ahead   *activities.Ahead
+	zone    string
+	changes int
+}
+
+// told has a call exported ahead that is said to have changed these RRsets.
+func (t *telling) told(named ...pdns.RRsetName) string {
+	t.changes++
+	id := fmt.Sprintf("change-%d", t.changes)
+	t.ahead.Changed(pdns.Call{Zone: t.zone, Kind: pdns.ChangeModify, ChangeID: id, RRsets: named})
+	return id
 }
 
 func newBigHosts(t *testing.T, number int) *bigHosts {
@@ -33,7 +47,7 @@ func newBigHosts(t *testing.T, number int) *bigHosts {
 	b := &bigHosts{hosts: newHostsWith(t, number), registry: prometheus.NewRegistry()}
 	b.primary.Metrics = activities.NewPrimaryMetrics(b.registry)
 	b.secondary.Metrics = activities.NewSecondaryMetrics(b.registry)
-	b.ahead = activities.NewAhead(t.Context(), b.primary, nil)
+	b.telling = telling{ahead: activities.NewAhead(t.Context(), b.primary, nil), zone: bigZone}
 	sets := []any{rrset(bigZone, "TXT", `"first"`)}
 	for i := range 600 { // not fewer and larger: PowerDNS puts a hundred records into a message of a transfer
 		texts := fmt.Sprintf("%q %q", manyLetters(), manyLetters()) // that do not compress well
@@ -85,14 +99,6 @@ func (b *bigHosts) apply(t *testing.T) {
 func patched(t *testing.T, sets ...any) {
 	t.Helper()
 	call(t, http.MethodPatch, "/zones/"+bigZone, map[string]any{"rrsets": sets})
-}
-
-// told has a call exported ahead that is said to have changed these RRsets.
-func (b *bigHosts) told(named ...pdns.RRsetName) string {
-	b.changes++
-	id := fmt.Sprintf("change-%d", b.changes)
-	b.ahead.Changed(pdns.Call{Zone: bigZone, Kind: pdns.ChangeModify, ChangeID: id, RRsets: named})
-	return id
 }
 
 // exported waits until changes are exported.

@@ -229,10 +229,7 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 	if leftOut != "" {
 		return p.exportExcluded(ctx, zone, leftOut, last, revision, in)
 	}
-	next := pdns.Version{
-		Zone: zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records, Plain: summary.Plain,
-		Signed: summary.Signed, Expires: summary.Expires, NSEC3: summary.NSEC3, Live: summary.Live, Size: summary.Size, Publisher: p.ID,
-	}
+	next := p.versionOf(zone, summary.Summary)
 	if revision != 0 && last.SameContent(next) && last.Version > in.Above {
 		return p.newest(ExportUnchanged, last, revision), p.Guard.settled(ctx, zone)
 	}
@@ -265,6 +262,14 @@ func (p *Primary) exportAfter(ctx context.Context, zone string, last pdns.Versio
 		p.Metrics.delta(deltaReplaced)
 	}
 	return result, err
+}
+
+// versionOf is a version of this primary's with that content, not numbered yet.
+func (p *Primary) versionOf(zone string, content transfer.Summary) pdns.Version {
+	return pdns.Version{
+		Zone: zone, Serial: content.Serial, Digest: content.Digest, Records: content.Records, Plain: content.Plain,
+		Signed: content.Signed, Expires: content.Expires, NSEC3: content.NSEC3, Live: content.Live, Size: content.Size, Publisher: p.ID,
+	}
 }
 
 // prove publishes an unproven version once more under its number, with all of its

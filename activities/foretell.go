@@ -73,24 +73,14 @@ func (a *Ahead) foretellAfter(ctx context.Context, last pdns.Version, revision u
 	content := newSpool(a.primary.SpoolDir)
 	defer content.Close() //nolint:errcheck // it is too small for a file
 	merged := transfer.Merge(io.NopCloser(bytes.NewReader(kept)), sets)
-	_, err = io.Copy(content, merged)
+	summary, err := transfer.Summarize(io.TeeReader(merged, content))
 	if err := errors.Join(err, merged.Close()); err != nil {
 		return ExportZoneResult{}, err
 	}
+	next := a.primary.versionOf(last.Zone, summary)
+	next.Diff = &pdns.Diff{From: pdns.DeltaStep{Version: last.Version, Serial: last.Serial}, Sets: sets}
 	reader, err := content.Reader()
 	if err != nil {
-		return ExportZoneResult{}, err
-	}
-	summary, err := transfer.Summarize(reader)
-	if err != nil {
-		return ExportZoneResult{}, err
-	}
-	next := pdns.Version{
-		Zone: last.Zone, Serial: summary.Serial, Digest: summary.Digest, Records: summary.Records, Plain: summary.Plain,
-		Expires: summary.Expires, Live: summary.Live, Size: summary.Size, Publisher: a.primary.ID,
-		Diff: &pdns.Diff{From: pdns.DeltaStep{Version: last.Version, Serial: last.Serial}, Sets: sets},
-	}
-	if reader, err = content.Reader(); err != nil {
 		return ExportZoneResult{}, err
 	}
 	told, err := a.primary.publish(ctx, next, reader, last.Version, last, revision)

@@ -22,10 +22,9 @@ const foretold = "foretold.example."
 // foretelling is a zone that both hold and whose changes can be foretold.
 type foretelling struct {
 	hosts
-	ahead    *activities.Ahead
+	telling
 	end      context.CancelFunc // of ahead
 	registry *prometheus.Registry
-	changes  int
 	// other is another primary of the same database.
 	other *activities.Primary
 	// lagging is what this host knows of the zone, if that is not the newest version.
@@ -43,13 +42,13 @@ func newForetelling(t *testing.T, number int, settings map[string]any) *foretell
 	f.other = &other
 	ctx, cancel := context.WithCancel(t.Context())
 	f.end = cancel
-	f.ahead = activities.NewAhead(ctx, f.primary, func(zone string) (pdns.Version, uint64, bool) {
+	f.telling = telling{zone: foretold, ahead: activities.NewAhead(ctx, f.primary, func(zone string) (pdns.Version, uint64, bool) {
 		if f.lagging != nil {
 			return f.lagging.Version, f.lagging.Revision, true
 		}
 		v, revision, err := f.store.Newest(context.WithoutCancel(t.Context()), zone)
 		return v, revision, err == nil
-	})
+	})}
 	makeZone(t, foretold, map[string]any{"soa_edit_api": "INCREASE"}, settings)
 	f.patched(t, rrset("a."+foretold, "A", "192.0.2.1"), rrset("deep.b."+foretold, "A", "192.0.2.1"))
 	f.exported(t, f.told(named("a."+foretold, "A"), named("deep.b."+foretold, "A"))) // by a look at all of it
@@ -62,14 +61,6 @@ func newForetelling(t *testing.T, number int, settings map[string]any) *foretell
 func (f *foretelling) patched(t *testing.T, sets ...any) {
 	t.Helper()
 	call(t, http.MethodPatch, "/zones/"+foretold, map[string]any{"rrsets": sets})
-}
-
-// told has a call exported ahead that is said to have changed these RRsets.
-func (f *foretelling) told(named ...pdns.RRsetName) string {
-	f.changes++
-	id := fmt.Sprintf("change-%d", f.changes)
-	f.ahead.Changed(pdns.Call{Zone: foretold, Kind: pdns.ChangeModify, ChangeID: id, RRsets: named})
-	return id
 }
 
 // exported waits until changes are exported, and compares what was published with

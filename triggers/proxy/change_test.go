@@ -276,7 +276,7 @@ func TestClientBreaksOffItsBody(t *testing.T) {
 func TestAnswerBeforeTheEnd(t *testing.T) {
 	p := start(t, testConfig(t, "http://127.0.0.1:1", &fakeNATS{}))
 	x := &exchange{class: classify("PATCH", zonePath)}
-	x.body = newBody(request(`{"rrsets":[]}`, 13), func(string) error { return p.begin(t.Context(), x) }, true)
+	x.body = newBody(request(`{"rrsets":[]}`, 13), func(string) error { return p.begin(t.Context(), x, x.class.zone) }, true)
 	req := httptest.NewRequestWithContext(context.WithValue(t.Context(), exchangeKey{}, x), "PATCH", zonePath, nil)
 	if err := p.answered(&http.Response{StatusCode: http.StatusInternalServerError, Request: req}); err != nil {
 		t.Fatal(err)

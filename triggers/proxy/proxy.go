@@ -171,11 +171,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case inBody:
 		last = func(name string) error { return p.beginNamed(ctx, x, name) }
 	case inPath:
-		last = func(string) error { return p.begin(ctx, x) }
+		last = func(string) error { return p.begin(ctx, x, x.class.zone) }
 	}
 	x.body = newBody(r, last, x.class.rrsets)
 	if x.class.place == inPath && x.body.soFar().passed {
-		if err := p.begin(ctx, x); err != nil {
+		if err := p.begin(ctx, x, x.class.zone); err != nil {
 			p.noOutbox(w, r, x, err)
 			return
 		}
@@ -196,26 +196,24 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.reverse.ServeHTTP(w, r)
 }
 
-// begin writes the intent of a request that names its zone in its path: while PowerDNS,
-// which readies a thread for each connection, waits for the body, or before anything is
-// forwarded where there is none.
-func (p *Proxy) begin(ctx context.Context, x *exchange) error {
-	change, err := p.relay.begin(ctx, x.class.zone, x.class.kind, x.class.later)
+// begin writes the intent of a request: while PowerDNS, which readies a thread for each
+// connection, waits for the body, or before anything is forwarded where there is none.
+func (p *Proxy) begin(ctx context.Context, x *exchange, zone string) error {
+	change, err := p.relay.begin(ctx, zone, x.class.kind, x.class.later)
+	if err == nil && x.class.kind == pdns.ChangeAdd && p.cfg.Revision != nil {
+		change.before, change.known = p.cfg.Revision(zone)
+	}
 	x.change.Store(change)
 	return err
 }
 
-// beginNamed writes the intent of a request that names its zone in its body. A
-// name that is none is PowerDNS's to refuse.
-func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) (err error) {
+// beginNamed does so for a request that names its zone in its body. A name that is none
+// is PowerDNS's to refuse.
+func (p *Proxy) beginNamed(ctx context.Context, x *exchange, name string) error {
 	if zone, bad := zoneFromName(name); bad == nil {
-		var change *pending
-		if change, err = p.relay.begin(ctx, zone, x.class.kind, x.class.later); err == nil && p.cfg.Revision != nil {
-			change.before, change.known = p.cfg.Revision(zone)
-		}
-		x.change.Store(change)
+		return p.begin(ctx, x, zone)
 	}
-	return err
+	return nil
 }
 
 // settle settles the exchange's change, if it has one. Call it after asking for
@@ -261,10 +259,11 @@ func (p *Proxy) answered(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
 	p.powerdns.OK()
 	p.count(res.Request, x, res.StatusCode)
-	if !x.body.soFar().passed {
+	sent := x.body.soFar()
+	if !sent.passed {
 		x.cut.Store(true) // it has answered, and takes no more
 	}
-	changed := x.complete(x.body.soFar()) && x.class.changedBy(res.StatusCode)
+	changed := x.complete(sent) && x.class.changedBy(res.StatusCode)
 	change := x.change.Load()
 	if change == nil {
 		if x.class.place == inBody && res.StatusCode < 300 {

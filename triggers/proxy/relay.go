@@ -20,8 +20,8 @@ const (
 	maxPublishing = 64
 	// publishTimeout bounds that wait; after it the intent stays for a drain.
 	publishTimeout = 2 * time.Second
-	// headStartWithin bounds the wait for what a change's head start publishes before its event, and
-	// lead is how long secondaries then have to apply what it published.
+	// headStartWithin bounds the wait for what a change's head start publishes, before
+	// its event, and lead is how long secondaries then have to apply that.
 	headStartWithin = 100 * time.Millisecond
 	lead            = 25 * time.Millisecond
 	// drainInterval is how often left-over intents are tried, besides at start
@@ -164,8 +164,8 @@ func merge(same []intent) (intent, error) {
 }
 
 // awaitHeadStart lets the head start of a change publish first, if there is one, and the
-// secondaries take that, but not for long: the event, and the workflow that
-// it starts, take as much CPU time as all of that, where they share a host.
+// secondaries take that, but not for long: the event, and the workflow that it starts,
+// take as much CPU time as all of that, where they share a host.
 func (r *relay) awaitHeadStart(i intent) {
 	if r.settled == nil || !i.taken {
 		return
